@@ -1,0 +1,59 @@
+"""seg: from a folder annotated with labelme to a trained segmentation model and its predictions.
+
+import toolkit
+
+toolkit.convert("photos")                       # labelme JSON -> datasets/VOCdevkit/VOC2007
+toolkit.split(ratio=0.9)
+run = toolkit.train(toolkit.TrainConfig(epochs=50))
+prediction = toolkit.load(run.best).predict("photo.jpg")
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from toolkit.errors import SegError as SegError
+    from toolkit.predict.predictor import Prediction as Prediction
+    from toolkit.predict.predictor import Predictor as Predictor
+    from toolkit.predict.predictor import load as load
+    from toolkit.predict.run import PredictReport as PredictReport
+    from toolkit.predict.run import predict as predict
+    from toolkit.runs.config import TrainConfig as TrainConfig
+    from toolkit.train.loop import TrainReport as TrainReport
+    from toolkit.train.loop import train as train
+    from toolkit.voc.convert import ConvertReport as ConvertReport
+    from toolkit.voc.convert import convert as convert
+    from toolkit.voc.split import Split as Split
+    from toolkit.voc.split import split as split
+
+# looked up on first use: `import toolkit` costs nothing, and convert and split never import torch
+_HOMES = {
+    "ConvertReport": "toolkit.voc.convert",
+    "PredictReport": "toolkit.predict.run",
+    "Prediction": "toolkit.predict.predictor",
+    "Predictor": "toolkit.predict.predictor",
+    "SegError": "toolkit.errors",
+    "Split": "toolkit.voc.split",
+    "TrainConfig": "toolkit.runs.config",
+    "TrainReport": "toolkit.train.loop",
+    "convert": "toolkit.voc.convert",
+    "load": "toolkit.predict.predictor",
+    "predict": "toolkit.predict.run",
+    "split": "toolkit.voc.split",
+    "train": "toolkit.train.loop",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'toolkit' has no attribute '{name}'")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
