@@ -1,0 +1,81 @@
+"""What an annotator drew, independent of the file format it came from.
+
+Points are (x, y) in pixels, pixel (0, 0) is the top left one; sizes are (H, W).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Mask: TypeAlias = npt.NDArray[np.uint8]
+"""uint8 (H, W) of class ids 0..254; 255 is ignore."""
+
+Point: TypeAlias = tuple[float, float]
+
+KINDS = (
+    "polygon",
+    "rectangle",
+    "circle",
+    "line",
+    "linestrip",
+    "point",
+    "points",
+    "mask",
+    "oriented_rectangle",
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One drawn thing.
+
+    label      the text on it, as the annotator wrote it
+    kind       one of KINDS
+    points     finite (x, y) pairs; how many depends on the kind
+    group_id   shapes of one label with the same id are one instance; None: an instance of its own
+    bitmap     bool (h, w), only for kind "mask": placed with its top left pixel at points[0]
+    text       the annotator's free description
+    """
+
+    label: str
+    kind: str
+    points: tuple[Point, ...]
+    group_id: int | None = None
+    bitmap: npt.NDArray[np.bool_] | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something in a file that was left out or looks odd: where, why and what to do about it."""
+
+    place: str
+    reason: str
+    way_out: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}" + (f" {self.way_out}" if self.way_out else "")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """All that was saved for one image.
+
+    path         the annotation file
+    image        the encoded image file's bytes if they were embedded, else the recorded path as written
+                 (relative to the annotation file, with any slashes), or None if neither was recorded
+    size         (H, W) as recorded, or None
+    shapes       in drawing order: later ones lie on top
+    version      the writer's version text, "" if none
+    skipped      shapes that were left out while reading, and why
+    """
+
+    path: Path
+    image: bytes | str | None
+    size: tuple[int, int] | None
+    shapes: tuple[Shape, ...]
+    version: str = ""
+    skipped: tuple[Skipped, ...] = ()

@@ -1,0 +1,132 @@
+"""Which label is which class id, and in which colour: the same for every file of a dataset."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from toolkit.errors import AnnotationError, DataError, did_you_mean
+from toolkit.files import write_text
+
+IGNORE = 255
+"""Pixel value that is counted nowhere: not in the loss, not in a score, not in a weight."""
+
+BACKGROUND_LABEL = "_background_"
+IGNORE_LABEL = "__ignore__"
+MAX_CLASSES = 255  # ids 0..254
+
+
+def voc_palette() -> npt.NDArray[np.uint8]:
+    """The Pascal VOC colour map: uint8 (256, 3) RGB, the bits of the id dealt out to the channels in turn.
+
+    Source: the VOC development kit's VOCcolormap.
+    """
+    ids = np.arange(256, dtype=np.uint8)
+    colors = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            if 3 * bit + channel < 8:
+                colors[:, channel] |= ((ids >> (3 * bit + channel)) & 1) << (7 - bit)
+    return colors
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Class names in id order. Raises DataError if they are empty, repeated or more than 255."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise DataError("a class list needs at least one class, got none")
+        if len(self.names) > MAX_CLASSES:
+            raise DataError(
+                f"{len(self.names)} classes, but a mask holds at most {MAX_CLASSES} (ids 0 to 254; 255 is ignore)"
+            )
+        repeated = [name for name, count in Counter(self.names).items() if count > 1]
+        if repeated:
+            raise DataError(f"class '{repeated[0]}' is listed twice. Remove one of the two lines.")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.names)} | {IGNORE_LABEL: IGNORE}
+
+    @cached_property
+    def colors(self) -> npt.NDArray[np.uint8]:
+        """uint8 (256, 3) RGB by pixel value, 255 included."""
+        return voc_palette()
+
+    def id_of(self, label: str) -> int | None:
+        """The class id of a label, 255 for `__ignore__`, None if it is not listed."""
+        return self._ids.get(label)
+
+    def closest(self, label: str) -> str:
+        """` Did you mean 'x'?` or an empty text."""
+        return did_you_mean(unicodedata.normalize("NFC", label), self._ids)
+
+    @property
+    def background(self) -> int | None:
+        """The id of `_background_`, or None if the dataset has no such class."""
+        return self._ids.get(BACKGROUND_LABEL)
+
+    @classmethod
+    def derive(cls, labels: Iterable[str]) -> "ClassMap":
+        """Background first, then the labels sorted by code point: independent of the order of files."""
+        return cls((BACKGROUND_LABEL, *sorted(set(labels) - {BACKGROUND_LABEL, IGNORE_LABEL})))
+
+    @classmethod
+    def from_labels(cls, path: Path) -> "ClassMap":
+        """Read a list in labelme's convention: one label a line, `__ignore__` (255) and `_background_` (0) first.
+
+        Both names may be missing; blank lines are passed over. Raises AnnotationError with file and line.
+        """
+        names = _read_lines(path)
+        if IGNORE_LABEL in names[1:]:
+            raise AnnotationError(
+                f"{path}: line {names.index(IGNORE_LABEL) + 1}: {IGNORE_LABEL} must be the first label."
+            )
+        names = [name for name in names if name != IGNORE_LABEL]
+        if BACKGROUND_LABEL in names[1:]:
+            raise AnnotationError(f"{path}: {BACKGROUND_LABEL} is class 0 and must stand before every other class.")
+        if not names:
+            raise AnnotationError(f"{path}: names no class. Write one label a line.")
+        names = names if names[0] == BACKGROUND_LABEL else [BACKGROUND_LABEL, *names]
+        return _named(path, names)
+
+    @classmethod
+    def read(cls, path: Path) -> "ClassMap":
+        """Read `class_names.txt`: one name a line, line number = id. Raises DataError naming the file."""
+        names = _read_lines(path)
+        if not names:
+            raise DataError(f"{path}: names no class. Write one class a line, class 0 first.")
+        return _named(path, names)
+
+    def write(self, path: Path) -> None:
+        """Write `class_names.txt`, atomically."""
+        write_text(path, "".join(f"{name}\n" for name in self.names))
+
+
+def _named(path: Path, names: list[str]) -> ClassMap:
+    try:
+        return ClassMap(tuple(names))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 text ({error}). Save it as UTF-8.") from None
+    return [line.strip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
