@@ -1,0 +1,263 @@
+"""labelme folder -> VOC dataset.
+
+Two passes over the annotations: the first collects the labels, so that every file gets the same class ids and an
+unknown label is reported before anything is written; the second writes, one image at a time. One bad file never
+stops the others.
+"""
+
+import csv
+import io
+import json
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from toolkit.errors import AnnotationError, DataError, UsageError
+from toolkit.files import write_bytes, write_text
+from toolkit.labels.annotation import Annotation, Skipped
+from toolkit.labels.classmap import IGNORE, IGNORE_LABEL, ClassMap
+from toolkit.labels.labelme import read_labelme
+from toolkit.labels.raster import draw_classes, draw_instances
+from toolkit.progress import SILENT, Progress
+from toolkit.voc.folder import VocFolder
+from toolkit.voc.images import picture_of
+from toolkit.voc.layout import DEFAULT_ROOT
+from toolkit.voc.pixels import encode_instances, encode_mask
+from toolkit.voc.scan import Scan, class_map, failure_of, nothing_converted, output_stems, scan
+
+IMAGE_FORMATS = ("jpg", "keep")
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """What a conversion did.
+
+    root           the dataset
+    classes        class names in id order
+    images         how many pictures with masks were written
+    shapes         how many shapes were drawn, by label
+    pixels         pixels by class name, `__ignore__` included
+    not_labelme    JSON files that are something else
+    remarks        what was left out or looked odd, though the image was converted
+    failures       files that could not be converted
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    images: int
+    shapes: dict[str, int]
+    pixels: dict[str, int]
+    not_labelme: tuple[Path, ...] = ()
+    remarks: tuple[Skipped, ...] = ()
+    failures: tuple[Skipped, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every annotation was converted."""
+        return not self.failures
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "dataset": str(self.root),
+            "classes": list(self.classes),
+            "images": self.images,
+            "shapes": self.shapes,
+            "pixels": self.pixels,
+            "not_labelme": [str(path) for path in self.not_labelme],
+            "remarks": [vars(item) for item in self.remarks],
+            "failures": [vars(item) for item in self.failures],
+        }
+
+
+def convert(
+    labelme_dir: Path | str,
+    out: Path | str | None = None,
+    *,
+    labels: Path | str | None = None,
+    image_format: str = "jpg",
+    overwrite: bool = False,
+    update: bool = False,
+    workers: int = 0,
+    progress: Progress = SILENT,
+) -> ConvertReport:
+    """Convert a folder of labelme annotations, subfolders included, into a VOC dataset.
+
+    labels         a list in labelme's convention; without it the classes are derived: background, then the labels
+                   sorted by code point (with `update`: the dataset's classes first, new labels after them)
+    image_format   "jpg": everything that is not an upright JPEG becomes one; "keep": PNG stays PNG
+    overwrite      replace what is in a dataset that is not empty
+    update         add to it, and renew what is there
+    workers        processes for the writing pass; 0: this one
+
+    Equal input gives equal bytes, whatever the order of files and the number of workers.
+    Raises DataError if there is nothing to convert or a label is not in the list, UsageError if the dataset is
+    not empty and neither `overwrite` nor `update` was asked for.
+    """
+    source = Path(labelme_dir)
+    dataset = VocFolder(Path(out) if out is not None else DEFAULT_ROOT)
+    if image_format not in IMAGE_FORMATS:
+        raise UsageError(f"image format '{image_format}' is not known. Known: {', '.join(IMAGE_FORMATS)}.")
+    if overwrite and update:
+        raise UsageError("overwrite and update contradict each other. Choose one.")
+    if not (overwrite or update or dataset.is_empty()):
+        raise UsageError(
+            f"{dataset.root}: there is a dataset already. Use --update to add to it, --overwrite to replace it, "
+            "or --out for another folder."
+        )
+    found = scan(source, dataset, progress)
+    classes = class_map(found, Path(labels) if labels is not None else None, dataset if update else None)
+    stems = output_stems(found.annotated, source)
+    if overwrite:
+        _remove(dataset)
+    jobs = [_Job(path, stem, dataset, classes, image_format == "keep") for path, stem in stems.items()]
+    report = _report(dataset, classes, found, _write_all(jobs, workers, progress))
+    if not report.images:
+        raise nothing_converted(report.failures)
+    _write_sources(dataset, source, stems, update)
+    classes.write(dataset.names_file)
+    write_text(dataset.report_file, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
+    return report
+
+
+@dataclass(frozen=True)
+class _Job:
+    path: Path
+    stem: str
+    dataset: VocFolder
+    classes: ClassMap
+    keep_format: bool
+
+
+@dataclass(frozen=True)
+class _Done:
+    shapes: dict[str, int]
+    pixels: tuple[int, ...]
+    remarks: tuple[Skipped, ...]
+    failure: Skipped | None = None
+
+
+@dataclass
+class _Totals:
+    images: int = 0
+    shapes: Counter[str] = field(default_factory=Counter)
+    pixels: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
+    remarks: list[Skipped] = field(default_factory=list)
+    failures: list[Skipped] = field(default_factory=list)
+
+    def add(self, done: _Done) -> None:
+        self.remarks += done.remarks
+        if done.failure is not None:
+            self.failures.append(done.failure)
+            return
+        self.images += 1
+        self.shapes.update(done.shapes)
+        self.pixels += np.array(done.pixels)
+
+
+def _write_all(jobs: Sequence[_Job], workers: int, progress: Progress) -> _Totals:
+    totals = _Totals()
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else None
+    with pool or nullcontext():
+        for done in progress.track(_in_order(pool, _write_one, jobs), "Writing images and masks", len(jobs)):
+            totals.add(done)
+    return totals
+
+
+def _report(dataset: VocFolder, classes: ClassMap, found: Scan, totals: _Totals) -> ConvertReport:
+    names = dict(enumerate(classes.names)) | {IGNORE: IGNORE_LABEL}
+    return ConvertReport(
+        root=dataset.root,
+        classes=classes.names,
+        images=totals.images,
+        shapes=dict(sorted(totals.shapes.items())),
+        pixels={name: int(totals.pixels[index]) for index, name in names.items()},
+        not_labelme=tuple(found.not_labelme),
+        remarks=tuple(totals.remarks),
+        failures=(*found.failures, *totals.failures),
+    )
+
+
+def _write_one(job: _Job) -> _Done:
+    """Convert one annotation: picture, class mask, instance mask."""
+    try:
+        annotation = read_labelme(job.path)
+        if annotation is None:
+            raise AnnotationError(f"{job.path}: changed while it was converted. Run the command again.")
+        return _write_annotation(annotation, job)
+    except DataError as error:
+        return _Done({}, (), (), failure_of(job.path, error))
+
+
+def _write_annotation(annotation: Annotation, job: _Job) -> _Done:
+    picture = picture_of(annotation, keep_format=job.keep_format)
+    drawn = []
+    for shape in annotation.shapes:
+        class_id = job.classes.id_of(shape.label)
+        if class_id is None:
+            raise AnnotationError(
+                f"{job.path}: label '{shape.label}' came in while it was converted. Run the command again."
+            )
+        drawn.append((shape, class_id))
+    mask = draw_classes(drawn, picture.size)
+    instances = draw_instances(annotation.shapes, mask)
+    remarks = annotation.skipped + picture.remarks
+    if not drawn:
+        remarks += (Skipped(str(job.path), "has no shapes; the whole image is background."),)
+    dataset = job.dataset
+    write_bytes(dataset.images / f"{job.stem}{picture.suffix}", picture.data)
+    write_bytes(dataset.object_mask(job.stem), encode_instances(instances))
+    write_bytes(dataset.mask(job.stem), encode_mask(mask))  # last: a stem with a mask is complete
+    pixels = np.bincount(mask.ravel(), minlength=256)
+    return _Done(dict(Counter(shape.label for shape, _ in drawn)), tuple(pixels.tolist()), remarks)
+
+
+def _in_order(pool: Executor | None, work: Callable[[Job], Outcome], jobs: Iterable[Job]) -> Iterator[Outcome]:
+    """Like map, with a bounded number of jobs in flight, so that memory does not grow with their number."""
+    if pool is None:
+        yield from map(work, jobs)
+        return
+    waiting: deque[Future[Outcome]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(work, job))
+            if len(waiting) >= 64:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _remove(dataset: VocFolder) -> None:
+    for folder in (dataset.images, dataset.masks, dataset.objects, dataset.root / "ImageSets"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for path in (dataset.names_file, dataset.sources_file, dataset.report_file):
+        path.unlink(missing_ok=True)
+
+
+def _write_sources(dataset: VocFolder, source: Path, stems: dict[Path, str], update: bool) -> None:
+    """Write `sources.csv`: which stem came from which annotation."""
+    rows: dict[str, str] = {}
+    if update and dataset.sources_file.exists():
+        with dataset.sources_file.open(encoding="utf-8", newline="") as file:
+            rows = {row["stem"]: row["source"] for row in csv.DictReader(file) if row.get("stem") and row.get("source")}
+    rows |= {stem: path.relative_to(source).as_posix() for path, stem in stems.items() if dataset.mask(stem).exists()}
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("stem", "source"))
+    writer.writerows(sorted(rows.items()))
+    write_text(dataset.sources_file, buffer.getvalue())
