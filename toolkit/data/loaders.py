@@ -1,0 +1,48 @@
+"""Samples -> batches, in an order that is a function of (seed, epoch) and can be entered at any step."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+from torch.utils.data import DataLoader, Sampler
+
+from toolkit.data.dataset import Batch, TrainingSamples, collate
+
+
+class _EpochOrder(Sampler[list[tuple[int, int]]]):
+    def __init__(self, length: int, batch: int, seed: int) -> None:
+        self.length, self.batch, self.seed = length, batch, seed
+        self.epoch, self.first_step = 0, 0
+
+    def __len__(self) -> int:
+        return -(-self.length // self.batch) - self.first_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length).tolist()
+        for start in range(self.first_step * self.batch, self.length, self.batch):
+            yield [(self.epoch, index) for index in order[start : start + self.batch]]
+
+
+class TrainingLoader:
+    """Batches of one epoch after the other; every image once an epoch, the last batch may be smaller."""
+
+    def __init__(self, samples: TrainingSamples, batch: int, workers: int, *, pin_memory: bool) -> None:
+        self._order = _EpochOrder(len(samples), batch, samples.seed)
+        self._loader: DataLoader[Any] = DataLoader(
+            samples,
+            batch_sampler=self._order,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+            persistent_workers=workers > 0,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole epoch."""
+        return -(-self._order.length // self._order.batch)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0, beginning at `first_step`."""
+        self._order.epoch, self._order.first_step = epoch, first_step
+        return cast(Iterator[Batch], iter(self._loader))

@@ -1,0 +1,172 @@
+"""Picture -> network input -> picture again. Saved with the weights, so predicting cannot disagree with training.
+
+H, W: the original picture; h, w: after fitting to the network's size; K classes; C channels.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from toolkit.labels.annotation import Mask
+from toolkit.labels.classmap import IGNORE
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_BAND = 16_000_000  # logits kept at full size at a time
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The size rule and the normalisation.
+
+    size      the longer side is brought to this many pixels, the aspect ratio is kept
+    stride    the fitted picture is padded at the right and bottom to a multiple of this
+    mean, std of RGB in 0..1
+    """
+
+    size: int = 512
+    stride: int = 32
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) -> (h, w) with the longer side equal to `self.size`, each at least 1."""
+        H, W = size
+        scale = self.size / max(H, W)
+        return max(1, round(H * scale)), max(1, round(W * scale))
+
+    @property
+    def filling(self) -> tuple[int, int, int]:
+        """The RGB value, 0..255, that pictures are padded with: the mean, which is near 0 after normalising."""
+        red, green, blue = (round(255 * value) for value in self.mean)
+        return red, green, blue
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """uint8 (H, W, 3) RGB -> float32 (3, h', w'), fitted, padded to a multiple of the stride and normalised."""
+        fitted = resize_image(image, self.fitted((image.shape[0], image.shape[1])))
+        h, w = fitted.shape[:2]
+        padded = pad_image(fitted, (h + -h % self.stride, w + -w % self.stride), self.filling)
+        return self.normalise(padded)
+
+    def apply_mask(self, mask: Mask) -> Mask:
+        """uint8 (H, W) -> (h', w') like `apply`: nearest class, padding is ignore."""
+        fitted = resize_mask(mask, self.fitted((mask.shape[0], mask.shape[1])))
+        h, w = fitted.shape
+        return pad_mask(fitted, (h + -h % self.stride, w + -w % self.stride))
+
+    def normalise(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """uint8 (h, w, 3) RGB, 0..255 -> float32 (3, h, w), zero mean and unit variance over ImageNet."""
+        scale = np.array([1 / (255 * s) for s in self.std], np.float32)
+        shift = np.array([m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
+        return torch.from_numpy(image.astype(np.float32) * scale - shift).permute(2, 0, 1)
+
+    def undo(self, logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, npt.NDArray[np.float32]]:
+        """float (K, h', w') logits -> mask uint8 (H, W) and the winner's probability float32 (H, W) in 0..1.
+
+        The padding is cut off and the logits are enlarged bilinearly to the original size, a band of rows at a
+        time: K full-size planes never exist at once.
+        """
+        h, w = self.fitted(size)
+        return _winners(logits[:, :h, :w].float(), size)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Preprocess":
+        """The inverse of `as_dict`."""
+        return cls(
+            size=int(values["size"]),
+            stride=int(values["stride"]),
+            mean=_triple(values["mean"]),
+            std=_triple(values["std"]),
+        )
+
+
+def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """uint8 (H, W, 3) -> (h, w, 3): area average when shrinking, bilinear when enlarging."""
+    if image.shape[:2] == size:
+        return image
+    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
+    resized = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
+
+
+def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
+    """uint8 (H, W) -> (h, w), nearest: no id appears that was not there."""
+    if mask.shape == size:
+        return mask
+    return np.asarray(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+
+
+def pad_image(
+    image: npt.NDArray[np.uint8], size: tuple[int, int], filling: tuple[int, int, int], at: tuple[int, int] = (0, 0)
+) -> npt.NDArray[np.uint8]:
+    """Place uint8 (h, w, 3) at row, column `at` of a canvas of `size` filled with one colour; parts outside are cut."""
+    if image.shape[:2] == size and at == (0, 0):
+        return image
+    canvas = np.empty((*size, 3), np.uint8)
+    canvas[:] = filling
+    _place(canvas, image, at)
+    return canvas
+
+
+def pad_mask(mask: Mask, size: tuple[int, int], at: tuple[int, int] = (0, 0)) -> Mask:
+    """Like `pad_image` for uint8 (h, w): the canvas is ignore."""
+    if mask.shape == size and at == (0, 0):
+        return mask
+    canvas = np.full(size, IGNORE, np.uint8)
+    _place(canvas, mask, at)
+    return canvas
+
+
+def _place(canvas: npt.NDArray[np.uint8], patch: npt.NDArray[np.uint8], at: tuple[int, int]) -> None:
+    spans = []
+    for axis in (0, 1):
+        start, stop = max(at[axis], 0), min(at[axis] + patch.shape[axis], canvas.shape[axis])
+        if start >= stop:
+            return
+        spans.append((slice(start, stop), slice(start - at[axis], stop - at[axis])))
+    (rows, patch_rows), (columns, patch_columns) = spans
+    canvas[rows, columns] = patch[patch_rows, patch_columns]
+
+
+def _winners(logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, npt.NDArray[np.float32]]:
+    K = logits.shape[0]
+    H, W = size
+    mask = np.empty((H, W), np.uint8)
+    confidence = np.empty((H, W), np.float32)
+    top, bottom, vertical = _neighbours(logits.shape[1], H, logits.device)
+    left, right, horizontal = _neighbours(logits.shape[2], W, logits.device)
+    rows = max(1, _BAND // (K * W))
+    for start in range(0, H, rows):
+        band = slice(start, min(start + rows, H))
+        lines = torch.lerp(logits[:, top[band]], logits[:, bottom[band]], vertical[band, None])
+        full = torch.lerp(lines[:, :, left], lines[:, :, right], horizontal)
+        probability, winner = full.softmax(0).max(0)
+        mask[band] = winner.to(torch.uint8).cpu().numpy()
+        confidence[band] = probability.cpu().numpy()
+    return mask, confidence
+
+
+def _neighbours(source: int, target: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """For each target pixel the two source pixels beside its centre and the weight of the second one.
+
+    The same as torch's bilinear interpolation with align_corners=False.
+    """
+    centres = ((torch.arange(target, device=device, dtype=torch.float64) + 0.5) * (source / target) - 0.5).clamp(
+        0, source - 1
+    )
+    low = centres.floor().long()
+    return low, (low + 1).clamp(max=source - 1), (centres - low).float()
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    first, second, third = (float(value) for value in values)
+    return first, second, third

@@ -1,0 +1,57 @@
+"""What every model promises."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is built from; saved in the checkpoint.
+
+    classes      K
+    in_channels  C of the input
+    width        channels at full size, for models that have this choice; None: the model's own
+    """
+
+    classes: int
+    in_channels: int = 3
+    width: int | None = None
+
+
+class SegmentationModel(nn.Module):
+    """float (N, C, H, W) of any size -> logits (N, K, H, W).
+
+    Subclasses set `stride`, `encoder` and `decode`. Inputs whose sides are no multiple of the stride are padded
+    with zeros (the mean colour after normalising) at the right and bottom, and the logits are cut back.
+    """
+
+    stride: int = 1
+    encoder: nn.Module
+
+    def decode(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits for sides that are multiples of the stride."""
+        raise NotImplementedError
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        H, W = images.shape[-2:]
+        padding = (0, -W % self.stride, 0, -H % self.stride)
+        if any(padding):
+            images = F.pad(images, padding)
+        return self.decode(images)[..., :H, :W]
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Stop or resume learning in the encoder; frozen, its BatchNorm statistics stand still too."""
+        self.encoder.requires_grad_(not frozen)
+        self.encoder.train(self.training and not frozen)
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw convolutions for layers followed by ReLU (He et al. 2015, arXiv:1502.01852), in the module's own order."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

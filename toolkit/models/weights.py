@@ -1,0 +1,127 @@
+"""Weights for an encoder: from torchvision's hub cache, or from a file."""
+
+import contextlib
+import io
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torchvision.models import VGG16_Weights
+
+from toolkit.errors import CheckpointError
+from toolkit.models.base import SegmentationModel
+
+_IMAGENET = {"vgg16-unet": VGG16_Weights.IMAGENET1K_V1}
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_PREFIXES = ("module.", "_orig_mod.", "encoder.", "vgg.", "backbone.", "features.")
+
+_SECONDS_WITHOUT_A_BYTE = 20.0
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What a file gave: how many of the encoder's tensors were filled, of how many, and what did not fit."""
+
+    source: str
+    matched: int
+    expected: int
+    left_over: tuple[str, ...]
+
+
+def has_imagenet(model: str) -> bool:
+    """Whether ImageNet weights exist for a model's encoder."""
+    return model in _IMAGENET
+
+
+def imagenet_file(model: str) -> Path:
+    """Where torch keeps the weights once they are downloaded (below TORCH_HOME)."""
+    return Path(torch.hub.get_dir(), "checkpoints", _IMAGENET[model].url.rpartition("/")[2])
+
+
+def load_imagenet(model: SegmentationModel, name: str) -> LoadedWeights:
+    """Fill the encoder with torchvision's ImageNet weights, downloading them unless they are in torch's cache.
+
+    Raises CheckpointError with the file to fetch and where to put it if they cannot be had.
+    """
+    entry = _IMAGENET[name]
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS_WITHOUT_A_BYTE)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # torch's hub announces downloads on standard output
+            state = entry.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        file = imagenet_file(name)
+        raise CheckpointError(
+            f"ImageNet weights for {name} cannot be downloaded ({_short(error)}). On a machine with a network get "
+            f"{entry.url} and put it at {file}, or use --encoder-weights FILE."
+        ) from None
+    finally:
+        socket.setdefaulttimeout(before)
+    return _fill(model, dict(state), f"ImageNet ({entry.url.rpartition('/')[2]})")
+
+
+def load_file_weights(model: SegmentationModel, path: Path) -> LoadedWeights:
+    """Fill the encoder from a .safetensors file or a torch file (read without unpickling objects).
+
+    torchvision's names (`features.0.weight`), bare ones (`0.weight`) and the tutorials' (`vgg.features.0.weight`)
+    are understood. Raises CheckpointError if the file cannot be read or nothing in it fits.
+    """
+    return _fill(model, read_state(path), str(path))
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read a flat dict of tensors. Raises CheckpointError naming the file."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file of weights.")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its parser meets: pickle, zip, struct and runtime errors
+        kind = "a damaged file" if isinstance(error, SafetensorError) else "not a torch file of plain weights"
+        raise CheckpointError(f"{path}: {kind} ({_short(error)}).") from None
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds no weights by name.")
+    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _fill(model: SegmentationModel, state: dict[str, torch.Tensor], source: str) -> LoadedWeights:
+    own = model.encoder.state_dict()
+    by_short_name = {_short_key(key): key for key in own}
+    fitting, left_over = {}, []
+    for key, value in state.items():
+        target = by_short_name.get(_short_key(key))
+        if target is not None and own[target].shape == value.shape:
+            fitting[target] = value
+        else:
+            left_over.append(key)
+    if not fitting:
+        raise CheckpointError(
+            f"{source}: none of its {len(state)} tensors fits this encoder. It belongs to another model."
+        )
+    model.encoder.load_state_dict(fitting, strict=False)
+    return LoadedWeights(source, len(fitting), len(own), tuple(left_over))
+
+
+def _short_key(key: str) -> str:
+    stripped = True
+    while stripped:
+        stripped = False
+        for prefix in _PREFIXES:
+            if key.startswith(prefix):
+                key, stripped = key[len(prefix) :], True
+    return key
+
+
+def _short(error: BaseException) -> str:
+    reason = getattr(error, "reason", None) or error
+    text = str(reason).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:160]
