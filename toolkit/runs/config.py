@@ -1,0 +1,134 @@
+"""Every training option and its default: the one place from which the command line, YAML and Python take them."""
+
+import types
+import typing
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolkit.errors import DataError, UsageError, did_you_mean
+from toolkit.voc.layout import DEFAULT_ROOT
+
+
+def _option(
+    default: Any, help: str, *, at_least: float | None = None, choices: tuple[str, ...] = (), flag: str = ""
+) -> Any:
+    return field(default=default, metadata={"help": help, "at_least": at_least, "choices": choices, "flag": flag})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of a training run. None means: chosen when training starts, and written to the run's config.yaml.
+
+    Raises UsageError for a value out of range, naming the option.
+    """
+
+    dataset: str = _option(str(DEFAULT_ROOT), "A dataset in VOC layout.")
+    model: str = _option("vgg16-unet", "Architecture; seg models lists them.")
+    width: int | None = _option(
+        None, "Channels at full size, for models that offer it. [default: the model's own]", at_least=1
+    )
+    encoder_weights: str = _option(
+        "auto", "imagenet, none or a FILE; auto: imagenet if it can be had, else none, said."
+    )
+    epochs: int = _option(100, "Passes over the training images.", at_least=1)
+    batch: int = _option(2, "Images in a step.", at_least=1, flag="--batch,--batch-size,-b")
+    size: int = _option(
+        512, "The longer side of a picture inside the network, in pixels.", at_least=32, flag="--size,--imgsz"
+    )
+    lr: float | None = _option(
+        None, "Highest learning rate. [default: adam 1e-4, or 1e-3 for models with BatchNorm; sgd 1e-2]", at_least=0
+    )
+    optimizer: str = _option("adam", "adam or sgd.", choices=("adam", "sgd"))
+    weight_decay: float = _option(0.0, "L2 penalty.", at_least=0)
+    warmup_epochs: float = _option(
+        1.0, "Epochs over which the learning rate rises; then it falls along a cosine.", at_least=0
+    )
+    freeze_epochs: int | None = _option(
+        None, "First epochs with the encoder at rest. [default: a fifth if it has learnt weights, else 0]", at_least=0
+    )
+    loss: str = _option("ce", "Loss; ce is cross-entropy.")
+    class_weights: str = _option("none", "auto, none, inverse, sqrt, median, enet, w0,w1,... or a FILE.")
+    augment: str = _option("default", "none or default.", choices=("none", "default"))
+    amp: bool | None = _option(None, "16-bit arithmetic. [default: where the device is built for it]")
+    device: str = _option("auto", "auto, cpu, cuda, cuda:N or mps.")
+    workers: int | None = _option(
+        None, "Processes that load images. [default: 0 on a CPU, else up to 8]", at_least=0, flag="--workers,-j"
+    )
+    patience: int = _option(0, "Stop after so many epochs without a better mIoU; 0: never.", at_least=0)
+    seed: int = _option(0, "Seed of weights, order and augmentation.", at_least=0)
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            rule = option.metadata
+            if value is None:
+                continue
+            if rule["at_least"] is not None and not value >= rule["at_least"]:
+                raise UsageError(f"{option.name}: at least {rule['at_least']:g} is needed, got {value}.")
+            if rule["choices"] and value not in rule["choices"]:
+                hint = did_you_mean(str(value), rule["choices"])
+                raise UsageError(f"{option.name}: '{value}' is not one of {', '.join(rule['choices'])}.{hint}")
+
+    def to_yaml(self) -> str:
+        """All values, in the order of the class."""
+        return yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], place: str) -> "TrainConfig":
+        """Check names and types of a mapping. Raises UsageError naming `place`, the key and the closest known one."""
+        hints = typing.get_type_hints(cls)
+        checked = {}
+        for key, value in values.items():
+            if key not in hints:
+                raise UsageError(f"{place}: '{key}' is not an option.{did_you_mean(str(key), hints)}")
+            checked[key] = _typed(value, hints[key], f"{place}: {key}")
+        return cls(**checked)
+
+    @classmethod
+    def read(cls, path: Path) -> "TrainConfig":
+        """Read YAML; options that are not named keep their defaults. Raises DataError or UsageError naming the file."""
+        return cls.from_dict(read_options(path), str(path))
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """The options named in a YAML file, unchecked. Raises DataError naming the file."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}).") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: lines of 'option: value' are needed.")
+    return {str(key): value for key, value in content.items()}
+
+
+def default_text(name: str) -> str | None:
+    """How the default of an option is shown in help, None if its help text says it."""
+    (option,) = (candidate for candidate in fields(TrainConfig) if candidate.name == name)
+    return None if option.default in (None, MISSING) else str(option.default)
+
+
+def _typed(value: Any, hint: Any, place: str) -> Any:
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if type(value) in allowed:
+        return value
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if float in allowed and isinstance(value, str):  # YAML reads 1e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    wanted = " or ".join(words[kind] for kind in allowed if kind is not type(None))
+    raise UsageError(f"{place}: {wanted} is needed, got {value!r}.")

@@ -1,0 +1,95 @@
+"""A run on disk.
+
+runs/train-N/config.yaml               all effective options
+             manifest.json             versions, machine, classes, pictures of each side
+             log.csv                   one row an epoch
+             weights/best.safetensors  highest mIoU on the validation images
+             weights/last.safetensors  after the last epoch
+             weights/state.pt          all that going on needs
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import DataError
+from toolkit.files import new_folder, numbered_folder, write_text
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one training run and the names in it."""
+
+    root: Path
+
+    @classmethod
+    def create(cls, out: Path | None) -> "RunFolder":
+        """A new folder: `out`, which must be empty, or the next free `runs/train-N`."""
+        return cls(new_folder(out) if out is not None else numbered_folder(RUNS, "train"))
+
+    @classmethod
+    def newest(cls, *, with_state: bool = False) -> "RunFolder":
+        """The run with the highest number that holds a best checkpoint (or, `with_state`, can be resumed).
+
+        Raises DataError with the way out.
+        """
+        numbered = [
+            (int(match[1]), path) for path in RUNS.glob("train-*") if (match := re.fullmatch(r"train-(\d+)", path.name))
+        ]
+        for _, path in sorted(numbered, reverse=True):
+            run = cls(path)
+            if (run.state if with_state else run.best).is_file():
+                return run
+        what = "no run to resume" if with_state else "no trained model"
+        raise DataError(
+            f"{what} in {RUNS}{'/' if numbered else ' (the folder is empty or missing)'}. Train one with: seg train"
+        )
+
+    @classmethod
+    def existing(cls, path: Path) -> "RunFolder":
+        """A run that was made before. Raises DataError if the folder is none."""
+        run = cls(path)
+        if not run.config.is_file():
+            raise DataError(f"{path}: not a training run: needs config.yaml and weights. Runs are in {RUNS}.")
+        return run
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log.csv"
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "val_samples.jpg"
+
+    @property
+    def best(self) -> Path:
+        return self.root / "weights" / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        return self.root / "weights" / "last.safetensors"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "weights" / "state.pt"
+
+    def write_log(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write `log.csv` whole, so that a kill never leaves half a row."""
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        write_text(self.log, buffer.getvalue())
