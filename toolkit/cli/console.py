@@ -1,0 +1,103 @@
+"""What the user sees: progress and messages on standard error, results on standard output."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from toolkit.progress import Progress
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def show(lines: str) -> None:
+    """Print a result."""
+    sys.stdout.write(f"{lines}\n")
+
+
+def show_json(value: Any) -> None:
+    """Print a result for a script."""
+    show(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def complain(text: str) -> None:
+    """Print a message for the user."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def make_progress() -> Progress:
+    """A live bar on a terminal, plain lines elsewhere."""
+    return _Bar() if sys.stderr.isatty() else _Lines()
+
+
+class _Lines(Progress):
+    """A line when a stage begins, and one every ten seconds with an estimate."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._what, self._total, self._done = "", 0, 0
+        self._began = self._last = 0.0
+
+    def say(self, line: str) -> None:
+        complain(line)
+
+    def warn(self, line: str) -> None:
+        complain(f"warning: {line}")
+
+    def begin(self, what: str, total: int | None) -> None:
+        self._what, self._total, self._done = what, total or 0, 0
+        self._began = self._last = self._clock()
+
+    def advance(self, note: str = "") -> None:
+        self._done += 1
+        now = self._clock()
+        if now - self._last < _SECONDS_BETWEEN_LINES or self._done >= self._total:
+            return
+        self._last = now
+        left = (now - self._began) / self._done * (self._total - self._done)
+        complain(f"{self._what}: {self._done} of {self._total}, about {left:.0f} s left{f', {note}' if note else ''}")
+
+
+class _Bar(Progress):
+    """A bar with an estimate that goes away when its stage ends."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bar: Any = None
+        self._task: Any = None
+
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+    def warn(self, line: str) -> None:
+        self._console.print(f"warning: {line}", markup=False, style="yellow")
+
+    def begin(self, what: str, total: int | None) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self.end()
+        self._bar = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(what, total=total, note="")
+        self._bar.start()
+
+    def advance(self, note: str = "") -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, note=note)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,122 @@
+"""seg train"""
+
+import math
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli.console import complain, make_progress, show, show_json
+from toolkit.cli.options import with_train_options
+from toolkit.errors import UsageError
+from toolkit.runs.config import TrainConfig, read_options
+from toolkit.voc.layout import DEFAULT_ROOT
+
+if TYPE_CHECKING:
+    from toolkit.metrics import Scores
+    from toolkit.train.loop import TrainReport
+
+
+@with_train_options
+def train(
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            help=f"Dataset in VOC layout; with --resume: the run. [default: {DEFAULT_ROOT.as_posix()}]",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run. [default: runs/train-N]", show_default=False)
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with options; what is typed wins.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    **options: Any,
+) -> None:
+    """Train a model on a dataset and keep the best one."""
+    typed = {name: value for name, value in options.items() if value is not None}
+    if resume and (typed or config or out):
+        given = [f"--{name.replace('_', '-')}" for name in typed] + ["--config"] * bool(config) + ["--out"] * bool(out)
+        raise UsageError(
+            f"--resume goes on with the run's own options; leave out {', '.join(given)} or start a new run."
+        )
+    # wrong options are refused before torch is imported, which takes seconds
+    chosen = _config(config, dataset, typed) if not resume else None
+
+    from toolkit.runs.folder import RunFolder
+    from toolkit.train import loop
+
+    run = None
+    if resume:
+        run = dataset if dataset is not None else RunFolder.newest(with_state=True).root
+    report = loop.train(chosen, out=out, resume=run, progress=make_progress(), should_stop=_stop_requests())
+    _draw_sheet(report)
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        _show(report)
+
+
+def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> TrainConfig:
+    values = read_options(path) if path is not None else {}
+    if dataset is not None:
+        typed = typed | {"dataset": str(dataset)}
+    return TrainConfig.from_dict(values | typed, str(path) if path is not None else "seg train")
+
+
+def _stop_requests() -> Callable[[], bool]:
+    """The first Ctrl-C or SIGTERM asks for a stop after the step; the second stops at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        complain("stopping after this step; once more to stop at once, losing it")
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, note)
+    return lambda: bool(asked)
+
+
+def _draw_sheet(report: "TrainReport") -> None:
+    from toolkit.data.dataset import VocSamples
+    from toolkit.predict.predictor import load
+    from toolkit.report.sheet import write_sheet
+    from toolkit.runs.config import TrainConfig
+    from toolkit.voc.folder import VocFolder
+
+    config = TrainConfig.read(report.run.config)
+    samples = VocSamples(VocFolder.find(Path(config.dataset)), report.val_stems)
+    write_sheet(load(report.best, device=config.device, amp=config.amp), samples, report.run.samples)
+
+
+def score_table(scores: "Scores") -> str:
+    """Rows of class, IoU, recall, precision, Dice; then the means."""
+
+    def cell(value: float) -> str:
+        return "     -" if math.isnan(value) else f"{value:6.3f}"
+
+    width = max(len(name) for name in scores.names)
+    lines = [f"{'class':<{width}}     IoU  recall  precision    Dice"]
+    for row in zip(scores.names, scores.iou, scores.recall, scores.precision, scores.dice, strict=True):
+        lines.append(f"{row[0]:<{width}}  {cell(row[1])}  {cell(row[2])}     {cell(row[3])}  {cell(row[4])}")
+    lines.append(
+        f"mIoU {scores.miou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}, mean recall {scores.mean_recall:.3f}"
+    )
+    if any(math.isnan(value) for value in scores.iou):
+        lines.append("(-: the class does not occur in the validation images; it is left out of the means)")
+    return "\n".join(lines)
+
+
+def _show(report: "TrainReport") -> None:
+    show(score_table(report.scores))
+    show(f"best epoch: {report.best_epoch} of {report.epochs}")
+    show(f"model:      {report.best}")
+    show(f"pictures:   {report.run.samples} (picture, annotation, prediction)")
