@@ -39,9 +39,20 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Predict pictures: masks, overlays, class ids, and labelme JSON to correct."""
-    from toolkit.predict import run as job
+    # what can be refused is refused before torch is imported, which takes seconds
+    from toolkit.predict.sources import find_sources
+    from toolkit.predict.writers import WRITERS
+    from toolkit.runs.folder import RunFolder
 
     kinds = [kind.strip() for kind in save.split(",") if kind.strip()]
+    for kind in kinds:
+        WRITERS.entry(kind)
+    if run is None and weights is None:
+        run = RunFolder.newest().root
+    find_sources(sources)
+
+    from toolkit.predict import run as job
+
     report = job.predict(
         sources, run=run, weights=weights, out=out, save=kinds, device=device, amp=amp, progress=make_progress()
     )

@@ -11,12 +11,16 @@ import typer
 from toolkit.cli.console import complain, make_progress, show, show_json
 from toolkit.cli.options import with_train_options
 from toolkit.errors import UsageError
+from toolkit.losses import LOSSES
+from toolkit.models import MODELS
 from toolkit.runs.config import TrainConfig, read_options
 from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from toolkit.metrics import Scores
     from toolkit.train.loop import TrainReport
+
+_SHEET_ROWS = 6
 
 
 @with_train_options
@@ -46,15 +50,21 @@ def train(
         raise UsageError(
             f"--resume goes on with the run's own options; leave out {', '.join(given)} or start a new run."
         )
-    # wrong options are refused before torch is imported, which takes seconds
-    chosen = _config(config, dataset, typed) if not resume else None
-
+    # what can be refused is refused before torch is imported, which takes seconds
     from toolkit.runs.folder import RunFolder
-    from toolkit.train import loop
+    from toolkit.voc.folder import VocFolder
 
-    run = None
+    chosen, run = None, None
     if resume:
         run = dataset if dataset is not None else RunFolder.newest(with_state=True).root
+    else:
+        chosen = _config(config, dataset, typed)
+        folder = VocFolder.find(Path(chosen.dataset))
+        for side in ("train", "val"):
+            folder.read_list(side)
+
+    from toolkit.train import loop
+
     report = loop.train(chosen, out=out, resume=run, progress=make_progress(), should_stop=_stop_requests())
     _draw_sheet(report)
     if as_json:
@@ -67,7 +77,10 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> T
     values = read_options(path) if path is not None else {}
     if dataset is not None:
         typed = typed | {"dataset": str(dataset)}
-    return TrainConfig.from_dict(values | typed, str(path) if path is not None else "seg train")
+    config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "seg train")
+    MODELS.entry(config.model)
+    LOSSES.entry(config.loss)
+    return config
 
 
 def _stop_requests() -> Callable[[], bool]:
@@ -88,13 +101,16 @@ def _stop_requests() -> Callable[[], bool]:
 def _draw_sheet(report: "TrainReport") -> None:
     from toolkit.data.dataset import VocSamples
     from toolkit.predict.predictor import load
-    from toolkit.report.sheet import write_sheet
+    from toolkit.report.sheet import Row, write_sheet
     from toolkit.runs.config import TrainConfig
     from toolkit.voc.folder import VocFolder
 
     config = TrainConfig.read(report.run.config)
     samples = VocSamples(VocFolder.find(Path(config.dataset)), report.val_stems)
-    write_sheet(load(report.best, device=config.device, amp=config.amp), samples, report.run.samples)
+    predictor = load(report.best, device=config.device, amp=config.amp)
+    shown = (samples[index] for index in range(min(_SHEET_ROWS, len(samples))))
+    rows = (Row(sample.image, sample.mask, predictor.predict(sample.image).mask) for sample in shown)
+    write_sheet(rows, predictor.classes, report.run.samples)
 
 
 def score_table(scores: "Scores") -> str:

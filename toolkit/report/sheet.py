@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.data.dataset import VocSamples
 from toolkit.data.preprocess import pad_image, resize_image, resize_mask
 from toolkit.files import write_bytes
 from toolkit.labels.annotation import Mask
 from toolkit.labels.classmap import IGNORE, ClassMap
-from toolkit.predict.predictor import Predictor
 from toolkit.voc.overlay import overlay
 from toolkit.voc.pixels import encode_jpeg
 
@@ -22,24 +20,24 @@ _WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """One sample: uint8 (H, W, 3) RGB, and uint8 (H, W) ids as annotated and as predicted."""
+
     image: npt.NDArray[np.uint8]
     truth: Mask
     prediction: Mask
 
 
-def write_sheet(predictor: Predictor, samples: VocSamples, path: Path, *, rows: int = 6) -> Path:
-    """Write a JPEG with a row for each of the first `rows` samples: picture, annotation, prediction.
+def write_sheet(rows: Iterable[Row], classes: ClassMap, path: Path) -> Path:
+    """Write a JPEG with a line for each row: picture, annotation, prediction.
 
     Ignored pixels of the annotation are shown white.
     """
-    chosen = (samples[index] for index in range(min(rows, len(samples))))
-    content = [_Row(s.image, s.mask, predictor.predict(s.image).mask) for s in chosen]
-    write_bytes(path, encode_jpeg(_sheet(content, predictor.classes)))
+    write_bytes(path, encode_jpeg(_sheet(rows, classes)))
     return path
 
 
-def _sheet(content: Iterable[_Row], classes: ClassMap) -> npt.NDArray[np.uint8]:
+def _sheet(content: Iterable[Row], classes: ClassMap) -> npt.NDArray[np.uint8]:
     lines = []
     for row in content:
         size = _size(row.image)

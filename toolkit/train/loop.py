@@ -105,6 +105,8 @@ def train(
     except torch.OutOfMemoryError:
         size = f"batch {plan.config.batch}, size {plan.config.size}"
         raise RunError(f"{plan.device}: out of memory at {size}. Use a smaller --batch or --size.") from None
+    finally:
+        progress.end()
 
 
 def _train(

@@ -28,10 +28,9 @@ class VocFolder:
 
         Raises DatasetError with the way out if there is none.
         """
-        if path is None:
-            if not cls(DEFAULT_ROOT).exists():
-                raise DatasetError(f"no dataset at {DEFAULT_ROOT}. Make one with: seg convert LABELME_DIR")
-            return cls(DEFAULT_ROOT)
+        path = DEFAULT_ROOT if path is None else path
+        if path == DEFAULT_ROOT and not cls(path).exists():
+            raise DatasetError(f"no dataset at {path}. Make one with: seg convert LABELME_DIR")
         if not path.is_dir():
             raise DatasetError(f"{path}: there is no such folder.")
         candidates = [path, *sorted(path.glob("VOC2*")), *sorted(path.glob("VOCdevkit/VOC2*"))]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def split(
         progress.warn("only one image: it is in train and in val, so the scores will say nothing about new images.")
         train = val = ordered
     else:
-        held_out = min(max(1, math.floor(len(ordered) * (1 - ratio) + 0.5)), len(ordered) - 1)
+        share = 1 - Fraction(str(ratio))  # exact: 25 * (1 - 0.9) is 2.4999... in floating point
+        held_out = min(max(1, math.floor(len(ordered) * share + Fraction(1, 2))), len(ordered) - 1)
         train, val = ordered[held_out:], ordered[:held_out]
     made = Split(tuple(sorted(train)), tuple(sorted(val)), (), seed, ratio)
     for name, members in made.lists().items():
