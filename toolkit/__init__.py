@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from toolkit.errors import SegError as SegError
+    from toolkit.models.build import build_model as build_model
     from toolkit.predict.predictor import Prediction as Prediction
     from toolkit.predict.predictor import Predictor as Predictor
     from toolkit.predict.predictor import load as load
@@ -38,6 +39,7 @@ _HOMES = {
     "Split": "toolkit.voc.split",
     "TrainConfig": "toolkit.runs.config",
     "TrainReport": "toolkit.train.loop",
+    "build_model": "toolkit.models.build",
     "convert": "toolkit.voc.convert",
     "load": "toolkit.predict.predictor",
     "predict": "toolkit.predict.run",

@@ -53,6 +53,10 @@ def main() -> None:
     except KeyboardInterrupt:
         complain("seg: stopped.")
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer turned Ctrl-C into an exit
+            complain("seg: stopped.")
+        raise
     except MemoryError:
         complain("seg: out of memory. Use a smaller --batch or --size, or fewer --workers.")
         sys.exit(1)

@@ -1,6 +1,5 @@
 """seg convert"""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from toolkit.voc.convert import ConvertReport
 
 _SHOWN = 20
-_IMAGES_PER_WORKER = 150  # below, starting a process costs more than it saves
 
 
 def convert(
@@ -41,9 +39,6 @@ def convert(
     """Turn labelme annotations into a VOC dataset: pictures, masks, class_names.txt."""
     from toolkit.voc import convert as job
 
-    if workers is None:
-        count = sum(1 for _ in labelme_dir.rglob("*.json")) if labelme_dir.is_dir() else 0
-        workers = min(os.cpu_count() or 1, count // _IMAGES_PER_WORKER)
     report = job.convert(
         labelme_dir,
         out,
@@ -82,6 +77,7 @@ def _show(report: "ConvertReport") -> None:
             f"{name:<{width}}  {class_id:>3}  {report.shapes.get(name, 0):>7}  {pixels:>14,}  {pixels / total:>8.3%}"
         )
     failed = f", {len(report.failures)} not converted (mend them, then use --update)" if report.failures else ""
+    empty = f", {report.without_shapes} without any shape" if report.without_shapes else ""
     other = f", {len(report.not_labelme)} JSON files were not labelme's" if report.not_labelme else ""
-    lines.append(f"{report.images} images with masks in {report.root}{failed}{other}")
+    lines.append(f"{report.images} images with masks in {report.root}{empty}{failed}{other}")
     show("\n".join(lines))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from torch.utils.data import Dataset
 
 from toolkit.data.preprocess import Preprocess
 from toolkit.data.transforms import Augment, training_view
-from toolkit.errors import DatasetError
+from toolkit.errors import DatasetError, SegError
 from toolkit.labels.annotation import Mask
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.pixels import read_image, read_mask
@@ -61,7 +62,10 @@ class VocSamples:
         return Sample(image, mask, stem)
 
 
-class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor, str]]):
+Item: TypeAlias = tuple[torch.Tensor, torch.Tensor, str]
+
+
+class TrainingSamples(Dataset[Item | SegError]):
     """Augmented samples; each draw is a function of (seed, epoch, index) and of nothing else."""
 
     def __init__(self, samples: VocSamples, preprocess: Preprocess, augment: Augment, seed: int) -> None:
@@ -73,16 +77,26 @@ class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor, str]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, str]:
-        """(epoch, index) -> float32 (3, S, S), int64 (S, S), stem."""
+    def __getitem__(self, key: tuple[int, int]) -> Item | SegError:
+        """(epoch, index) -> float32 (3, S, S), int64 (S, S), stem.
+
+        A sample that cannot be read gives its error instead: raised in a loader process, it would reach the user
+        with that process's traceback in its text.
+        """
         epoch, index = key
-        sample = self.samples[index]
+        try:
+            sample = self.samples[index]
+        except SegError as error:
+            return error
         rng = np.random.default_rng((self.seed, epoch, index))
         image, mask = training_view(sample.image, sample.mask, self.preprocess, self.augment, rng)
         return self.preprocess.normalise(image), torch.from_numpy(mask).long(), sample.stem
 
 
-def collate(items: Sequence[tuple[torch.Tensor, torch.Tensor, str]]) -> Batch:
-    """Stack equally sized samples."""
-    images, targets, stems = zip(*items, strict=True)
+def collate(items: Sequence[Item | SegError]) -> Batch | SegError:
+    """Stack equally sized samples, or hand on the first error among them."""
+    good = [item for item in items if not isinstance(item, SegError)]
+    if len(good) < len(items):
+        return next(item for item in items if isinstance(item, SegError))
+    images, targets, stems = zip(*good, strict=True)
     return Batch(torch.stack(images), torch.stack(targets), tuple(stems))

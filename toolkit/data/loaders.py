@@ -1,12 +1,14 @@
 """Samples -> batches, in an order that is a function of (seed, epoch) and can be entered at any step."""
 
+import signal
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
 from toolkit.data.dataset import Batch, TrainingSamples, collate
+from toolkit.errors import SegError
 
 
 class _EpochOrder(Sampler[list[tuple[int, int]]]):
@@ -23,6 +25,12 @@ class _EpochOrder(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, index) for index in order[start : start + self.batch]]
 
 
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; only the main one finishes its step and saves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class TrainingLoader:
     """Batches of one epoch after the other; every image once an epoch, the last batch may be smaller."""
 
@@ -35,6 +43,7 @@ class TrainingLoader:
             collate_fn=collate,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
+            worker_init_fn=_leave_signals_to_the_main_process,
         )
 
     @property
@@ -43,6 +52,12 @@ class TrainingLoader:
         return -(-self._order.length // self._order.batch)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 0, beginning at `first_step`."""
+        """The batches of an epoch, counted from 0, beginning at `first_step`.
+
+        Raises ImageError or DatasetError naming a file that cannot be read.
+        """
         self._order.epoch, self._order.first_step = epoch, first_step
-        return cast(Iterator[Batch], iter(self._loader))
+        for batch in self._loader:
+            if isinstance(batch, SegError):
+                raise batch
+            yield batch

@@ -160,11 +160,10 @@ def _neighbours(source: int, target: int, device: torch.device) -> tuple[torch.T
 
     The same as torch's bilinear interpolation with align_corners=False.
     """
-    centres = ((torch.arange(target, device=device, dtype=torch.float64) + 0.5) * (source / target) - 0.5).clamp(
-        0, source - 1
-    )
+    centres = ((torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
     low = centres.floor().long()
-    return low, (low + 1).clamp(max=source - 1), (centres - low).float()
+    high, weight = (low + 1).clamp(max=source - 1), (centres - low).float()
+    return low.to(device), high.to(device), weight.to(device)
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

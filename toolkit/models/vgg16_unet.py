@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from toolkit.errors import UsageError
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise
 from toolkit.models.encoders import VggEncoder
 
@@ -74,7 +75,9 @@ class Vgg16UNet(SegmentationModel):
 
 
 def build(spec: ModelSpec) -> Vgg16UNet:
-    """Build with random weights; the width is fixed."""
+    """Build with random weights. Raises UsageError if a width is asked for: this model has no choice of it."""
+    if spec.width is not None:
+        raise UsageError("width: vgg16-unet has a fixed width. Leave it out, or use --model unet.")
     return Vgg16UNet(spec)
 
 

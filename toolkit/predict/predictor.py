@@ -39,7 +39,7 @@ class Predictor:
         self.classes = classes
         self.preprocess = preprocess
         self.device = device
-        self._model = model.eval().to(device.handle, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = model.eval().to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
 
     def predict(self, image: npt.NDArray[np.uint8] | Path | str) -> Prediction:
         """Predict one picture: a file, or uint8 (H, W, 3) RGB in 0..255.
@@ -50,7 +50,7 @@ class Predictor:
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
             raise DataError(f"image: uint8 (H, W, 3) RGB in 0..255 is needed, got {pixels.dtype} {pixels.shape}.")
         with torch.inference_mode(), self.device.autocast():
-            tensor = self.preprocess.apply(pixels)[None].to(self.device.handle, memory_format=torch.channels_last)
+            tensor = self.preprocess.apply(pixels)[None].to(self.device.handle, memory_format=self.device.memory_format)
             logits = self._model(tensor)[0]
         mask, confidence = self.preprocess.undo(logits, (pixels.shape[0], pixels.shape[1]))
         return Prediction(mask, confidence, pixels, self.classes)

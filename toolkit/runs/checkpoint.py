@@ -16,8 +16,8 @@ from toolkit.data.preprocess import Preprocess
 from toolkit.errors import CheckpointError
 from toolkit.files import write_bytes, writing
 from toolkit.labels.classmap import ClassMap
-from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
+from toolkit.models.build import build_model
 from toolkit.runs.config import TrainConfig
 
 FORMAT = 1
@@ -89,7 +89,8 @@ class Checkpoint:
 
     def build(self) -> SegmentationModel:
         """The model with these weights, in evaluation mode, on the CPU. Raises CheckpointError if they do not fit."""
-        model: SegmentationModel = MODELS.load(self.config.model)(self.spec)
+        spec = self.spec
+        model = build_model(self.config.model, spec.classes, in_channels=spec.in_channels, width=spec.width)
         try:
             model.load_state_dict(self.weights)
         except RuntimeError as error:

@@ -37,7 +37,7 @@ def evaluate(
     losses = []
     with torch.inference_mode():
         for sample in progress.track(map(samples.__getitem__, range(len(samples))), "Validating", len(samples)):
-            images = preprocess.apply(sample.image)[None].to(device.handle, memory_format=torch.channels_last)
+            images = preprocess.apply(sample.image)[None].to(device.handle, memory_format=device.memory_format)
             targets = torch.from_numpy(preprocess.apply_mask(sample.mask))[None].long().to(device.handle)
             with device.autocast():
                 logits = model(images)

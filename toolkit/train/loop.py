@@ -176,7 +176,7 @@ def _step(plan: Plan, engine: Engine, batch: Batch, lr: float) -> float:
     """One step of the optimizer; returns the loss. Raises RunError if it is not finite."""
     for group in engine.optimizer.param_groups:
         group["lr"] = lr
-    images = batch.images.to(plan.device.handle, memory_format=torch.channels_last, non_blocking=True)
+    images = batch.images.to(plan.device.handle, memory_format=plan.device.memory_format, non_blocking=True)
     targets = batch.targets.to(plan.device.handle, non_blocking=True)
     with plan.device.autocast():
         logits = plan.model(images)

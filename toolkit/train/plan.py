@@ -15,6 +15,7 @@ from toolkit.losses import LOSSES
 from toolkit.losses.class_weights import ClassWeights, class_weights
 from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
+from toolkit.models.build import build_model
 from toolkit.models.device import Device, choose_device
 from toolkit.models.weights import LoadedWeights, has_imagenet, load_file_weights, load_imagenet
 from toolkit.progress import Progress
@@ -72,9 +73,9 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
 
     torch.manual_seed(config.seed)
     spec = ModelSpec(len(classes), width=config.width)
-    model: SegmentationModel = MODELS.load(config.model)(spec)
+    model = build_model(config.model, spec.classes, width=spec.width)
     loaded = _load_encoder(model, config, progress) if fresh else None
-    model.to(device.handle, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
     tensor = None if weights.weights is None else torch.tensor(weights.weights, dtype=torch.float32)
     return Plan(
         config=_settled(config, model, device, pretrained=loaded is not None),

@@ -8,15 +8,11 @@ stops the others.
 import csv
 import io
 import json
-import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +27,12 @@ from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.images import picture_of
 from toolkit.voc.layout import DEFAULT_ROOT
+from toolkit.voc.parallel import in_order
 from toolkit.voc.pixels import encode_instances, encode_mask
+from toolkit.voc.replace import replacing
 from toolkit.voc.scan import Scan, class_map, failure_of, nothing_converted, output_stems, scan
 
 IMAGE_FORMATS = ("jpg", "keep")
-
-Job = TypeVar("Job")
-Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,7 @@ class ConvertReport:
     images         how many pictures with masks were written
     shapes         how many shapes were drawn, by label
     pixels         pixels by class name, `__ignore__` included
+    without_shapes how many of the pictures have none: they are all background
     not_labelme    JSON files that are something else
     remarks        what was left out or looked odd, though the image was converted
     failures       files that could not be converted
@@ -59,6 +55,7 @@ class ConvertReport:
     images: int
     shapes: dict[str, int]
     pixels: dict[str, int]
+    without_shapes: int = 0
     not_labelme: tuple[Path, ...] = ()
     remarks: tuple[Skipped, ...] = ()
     failures: tuple[Skipped, ...] = ()
@@ -76,6 +73,7 @@ class ConvertReport:
             "images": self.images,
             "shapes": self.shapes,
             "pixels": self.pixels,
+            "without_shapes": self.without_shapes,
             "not_labelme": [str(path) for path in self.not_labelme],
             "remarks": [vars(item) for item in self.remarks],
             "failures": [vars(item) for item in self.failures],
@@ -90,7 +88,7 @@ def convert(
     image_format: str = "jpg",
     overwrite: bool = False,
     update: bool = False,
-    workers: int = 0,
+    workers: int | None = 0,
     progress: Progress = SILENT,
 ) -> ConvertReport:
     """Convert a folder of labelme annotations, subfolders included, into a VOC dataset.
@@ -100,7 +98,7 @@ def convert(
     image_format   "jpg": everything that is not an upright JPEG becomes one; "keep": PNG stays PNG
     overwrite      replace what is in a dataset that is not empty
     update         add to it, and renew what is there
-    workers        processes for the writing pass; 0: this one
+    workers        processes for the writing pass; 0: this one; None: more if they save more than they cost
 
     Equal input gives equal bytes, whatever the order of files and the number of workers.
     Raises DataError if there is nothing to convert or a label is not in the list, UsageError if the dataset is
@@ -120,15 +118,16 @@ def convert(
     found = scan(source, dataset, progress)
     classes = class_map(found, Path(labels) if labels is not None else None, dataset if update else None)
     stems = output_stems(found.annotated, source)
-    if overwrite:
-        _remove(dataset)
     jobs = [_Job(path, stem, dataset, classes, image_format == "keep") for path, stem in stems.items()]
-    report = _report(dataset, classes, found, _write_all(jobs, workers, progress))
-    if not report.images:
-        raise nothing_converted(report.failures)
-    _write_sources(dataset, source, stems, update)
-    classes.write(dataset.names_file)
-    write_text(dataset.report_file, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
+    with replacing(dataset, aside=overwrite):
+        write_text(dataset.unfinished, f"{source}\n")
+        classes.write(dataset.names_file)
+        report = _report(dataset, classes, found, _write_all(jobs, workers, progress))
+        if not report.images:
+            raise nothing_converted(report.failures)
+        _write_sources(dataset, source, stems, update)
+        write_text(dataset.report_file, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
+        dataset.unfinished.unlink()
     return report
 
 
@@ -152,6 +151,7 @@ class _Done:
 @dataclass
 class _Totals:
     images: int = 0
+    without_shapes: int = 0
     shapes: Counter[str] = field(default_factory=Counter)
     pixels: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
     remarks: list[Skipped] = field(default_factory=list)
@@ -163,16 +163,15 @@ class _Totals:
             self.failures.append(done.failure)
             return
         self.images += 1
+        self.without_shapes += not done.shapes
         self.shapes.update(done.shapes)
         self.pixels += np.array(done.pixels)
 
 
-def _write_all(jobs: Sequence[_Job], workers: int, progress: Progress) -> _Totals:
+def _write_all(jobs: Sequence[_Job], workers: int | None, progress: Progress) -> _Totals:
     totals = _Totals()
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else None
-    with pool or nullcontext():
-        for done in progress.track(_in_order(pool, _write_one, jobs), "Writing images and masks", len(jobs)):
-            totals.add(done)
+    for done in progress.track(in_order(_write_one, jobs, workers), "Writing images and masks", len(jobs)):
+        totals.add(done)
     return totals
 
 
@@ -184,6 +183,7 @@ def _report(dataset: VocFolder, classes: ClassMap, found: Scan, totals: _Totals)
         images=totals.images,
         shapes=dict(sorted(totals.shapes.items())),
         pixels={name: int(totals.pixels[index]) for index, name in names.items()},
+        without_shapes=totals.without_shapes,
         not_labelme=tuple(found.not_labelme),
         remarks=tuple(totals.remarks),
         failures=(*found.failures, *totals.failures),
@@ -214,39 +214,12 @@ def _write_annotation(annotation: Annotation, job: _Job) -> _Done:
     mask = draw_classes(drawn, picture.size)
     instances = draw_instances(annotation.shapes, mask)
     remarks = annotation.skipped + picture.remarks
-    if not drawn:
-        remarks += (Skipped(str(job.path), "has no shapes; the whole image is background."),)
     dataset = job.dataset
     write_bytes(dataset.images / f"{job.stem}{picture.suffix}", picture.data)
     write_bytes(dataset.object_mask(job.stem), encode_instances(instances))
     write_bytes(dataset.mask(job.stem), encode_mask(mask))  # last: a stem with a mask is complete
     pixels = np.bincount(mask.ravel(), minlength=256)
     return _Done(dict(Counter(shape.label for shape, _ in drawn)), tuple(pixels.tolist()), remarks)
-
-
-def _in_order(pool: Executor | None, work: Callable[[Job], Outcome], jobs: Iterable[Job]) -> Iterator[Outcome]:
-    """Like map, with a bounded number of jobs in flight, so that memory does not grow with their number."""
-    if pool is None:
-        yield from map(work, jobs)
-        return
-    waiting: deque[Future[Outcome]] = deque()
-    try:
-        for job in jobs:
-            waiting.append(pool.submit(work, job))
-            if len(waiting) >= 64:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def _remove(dataset: VocFolder) -> None:
-    for folder in (dataset.images, dataset.masks, dataset.objects, dataset.root / "ImageSets"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for path in (dataset.names_file, dataset.sources_file, dataset.report_file):
-        path.unlink(missing_ok=True)
 
 
 def _write_sources(dataset: VocFolder, source: Path, stems: dict[Path, str], update: bool) -> None:

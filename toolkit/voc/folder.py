@@ -41,7 +41,12 @@ class VocFolder:
             raise DatasetError(
                 f"{path}: holds several datasets ({', '.join(p.name for p in found)}). Name one of them."
             )
-        return cls(found[0])
+        dataset = cls(found[0])
+        if dataset.unfinished.exists():
+            raise DatasetError(
+                f"{dataset.root}: its conversion was interrupted. Finish it with: seg convert LABELME_DIR --update"
+            )
+        return dataset
 
     def exists(self) -> bool:
         """Whether both folders of a dataset are there."""
@@ -79,6 +84,11 @@ class VocFolder:
     @property
     def report_file(self) -> Path:
         return self.root / "report.json"
+
+    @property
+    def unfinished(self) -> Path:
+        """Exists while a conversion is at work, and after it was interrupted."""
+        return self.root / ".unfinished"
 
     @property
     def split_record(self) -> Path:

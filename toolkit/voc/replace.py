@@ -1,0 +1,69 @@
+"""Writing a dataset where there may be one: the old one goes only when the new one is complete."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolkit.voc.folder import VocFolder
+
+
+@contextmanager
+def replacing(dataset: VocFolder, *, aside: bool) -> Iterator[None]:
+    """Run the block that writes the dataset.
+
+    With `aside`, what is there is put into `.replaced` first, deleted after the block, and put back if the block
+    fails. Without, a block that fails in a dataset that was empty leaves nothing behind, not even folders. Being
+    interrupted (KeyboardInterrupt) keeps what was written: `update` finishes it.
+    """
+    root = dataset.root
+    was_empty = dataset.is_empty()
+    standing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    old = root / ".replaced"
+    if aside:
+        shutil.rmtree(old, ignore_errors=True)
+        _move(_parts(dataset), root, old)
+    try:
+        yield
+    except Exception:
+        if aside or was_empty:
+            _delete(_parts(dataset))
+        if aside:
+            _move([old / part.name for part in _parts(dataset)], old, root)
+        _remove_empty(old, standing)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _parts(dataset: VocFolder) -> list[Path]:
+    """What seg writes, and nothing else that may lie in the folder."""
+    folders = [dataset.images, dataset.masks, dataset.objects, dataset.root / "ImageSets"]
+    return [*folders, dataset.names_file, dataset.sources_file, dataset.report_file, dataset.unfinished]
+
+
+def _move(parts: list[Path], source: Path, target: Path) -> None:
+    for part in parts:
+        if part.exists():
+            (target / part.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            part.rename(target / part.relative_to(source))
+
+
+def _delete(parts: list[Path]) -> None:
+    for part in parts:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path, standing: Path) -> None:
+    """Remove empty folders upwards from `folder`, up to the one that stood before."""
+    for candidate in (folder, *folder.absolute().parents):
+        if candidate.absolute() == standing.absolute():
+            return
+        try:
+            candidate.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return
