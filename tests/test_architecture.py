@@ -13,8 +13,8 @@ PACKAGE = ROOT / "toolkit"
 
 FLOORS = {
     "cli": 6,
-    "train": 5,
-    "predict": 5,
+    "training": 5,
+    "prediction": 5,
     "export": 5,
     "report": 5,
     "runs": 4,
@@ -152,3 +152,10 @@ def test_public_names_exist() -> None:
     for name in toolkit.__all__:
         assert getattr(toolkit, name) is not None
     assert set(toolkit.__all__) <= set(dir(toolkit))
+
+
+def test_no_room_hides_a_public_function() -> None:
+    """Importing a subpackage sets an attribute of its name on the package, over a function of that name."""
+    import toolkit
+
+    assert not {path.stem for path in PACKAGE.iterdir()} & set(toolkit.__all__)

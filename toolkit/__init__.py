@@ -16,14 +16,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from toolkit.errors import SegError as SegError
     from toolkit.models.build import build_model as build_model
-    from toolkit.predict.predictor import Prediction as Prediction
-    from toolkit.predict.predictor import Predictor as Predictor
-    from toolkit.predict.predictor import load as load
-    from toolkit.predict.run import PredictReport as PredictReport
-    from toolkit.predict.run import predict as predict
+    from toolkit.prediction.predictor import Prediction as Prediction
+    from toolkit.prediction.predictor import Predictor as Predictor
+    from toolkit.prediction.predictor import load as load
+    from toolkit.prediction.run import PredictReport as PredictReport
+    from toolkit.prediction.run import predict as predict
     from toolkit.runs.config import TrainConfig as TrainConfig
-    from toolkit.train.loop import TrainReport as TrainReport
-    from toolkit.train.loop import train as train
+    from toolkit.training.loop import TrainReport as TrainReport
+    from toolkit.training.loop import train as train
     from toolkit.voc.convert import ConvertReport as ConvertReport
     from toolkit.voc.convert import convert as convert
     from toolkit.voc.split import Split as Split
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 # looked up on first use: `import toolkit` costs nothing, and convert and split never import torch
 _HOMES = {
     "ConvertReport": "toolkit.voc.convert",
-    "PredictReport": "toolkit.predict.run",
-    "Prediction": "toolkit.predict.predictor",
-    "Predictor": "toolkit.predict.predictor",
+    "PredictReport": "toolkit.prediction.run",
+    "Prediction": "toolkit.prediction.predictor",
+    "Predictor": "toolkit.prediction.predictor",
     "SegError": "toolkit.errors",
     "Split": "toolkit.voc.split",
     "TrainConfig": "toolkit.runs.config",
-    "TrainReport": "toolkit.train.loop",
+    "TrainReport": "toolkit.training.loop",
     "build_model": "toolkit.models.build",
     "convert": "toolkit.voc.convert",
-    "load": "toolkit.predict.predictor",
-    "predict": "toolkit.predict.run",
+    "load": "toolkit.prediction.predictor",
+    "predict": "toolkit.prediction.run",
     "split": "toolkit.voc.split",
-    "train": "toolkit.train.loop",
+    "train": "toolkit.training.loop",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604

@@ -45,7 +45,7 @@ class Scores:
 
     miou             mean over classes of intersection / union
     pixel_accuracy   correct pixels / all pixels
-    mean_recall      mean over classes of correct / pixels of that truth ("mean pixel accuracy", "class accuracy")
+    mean_recall      mean over the classes in the truth of correct / pixels of that truth ("mean pixel accuracy", "class accuracy")
     mean_precision   mean over classes of correct / pixels of that prediction
     fw_iou           IoU weighted by each class's share of the truth
     iou, recall, precision, dice   by class, in id order
@@ -69,6 +69,7 @@ class Scores:
         truth, predicted = counts.sum(1).astype(np.float64), counts.sum(0).astype(np.float64)
         iou = _ratio(hit, truth + predicted - hit)
         recall, precision = _ratio(hit, truth), _ratio(hit, predicted)
+        precision[(predicted == 0) & (truth > 0)] = 0.0  # a class that is always missed counts in the mean
         total = truth.sum()
         return cls(
             names=names,

@@ -40,8 +40,8 @@ def predict(
 ) -> None:
     """Predict pictures: masks, overlays, class ids, and labelme JSON to correct."""
     # what can be refused is refused before torch is imported, which takes seconds
-    from toolkit.predict.sources import find_sources
-    from toolkit.predict.writers import WRITERS
+    from toolkit.prediction.sources import find_sources
+    from toolkit.prediction.writers import WRITERS
     from toolkit.runs.folder import RunFolder
 
     kinds = [kind.strip() for kind in save.split(",") if kind.strip()]
@@ -51,7 +51,7 @@ def predict(
         run = RunFolder.newest().root
     find_sources(sources)
 
-    from toolkit.predict import run as job
+    from toolkit.prediction import run as job
 
     report = job.predict(
         sources, run=run, weights=weights, out=out, save=kinds, device=device, amp=amp, progress=make_progress()

@@ -18,7 +18,7 @@ from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from toolkit.metrics import Scores
-    from toolkit.train.loop import TrainReport
+    from toolkit.training.loop import TrainReport
 
 _SHEET_ROWS = 6
 
@@ -63,7 +63,7 @@ def train(
         for side in ("train", "val"):
             folder.read_list(side)
 
-    from toolkit.train import loop
+    from toolkit.training import loop
 
     report = loop.train(chosen, out=out, resume=run, progress=make_progress(), should_stop=_stop_requests())
     _draw_sheet(report)
@@ -77,7 +77,7 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> T
     values = read_options(path) if path is not None else {}
     if dataset is not None:
         typed = typed | {"dataset": str(dataset)}
-    config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "seg train")
+    config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "options")
     MODELS.entry(config.model)
     LOSSES.entry(config.loss)
     return config
@@ -100,7 +100,7 @@ def _stop_requests() -> Callable[[], bool]:
 
 def _draw_sheet(report: "TrainReport") -> None:
     from toolkit.data.dataset import VocSamples
-    from toolkit.predict.predictor import load
+    from toolkit.prediction.predictor import load
     from toolkit.report.sheet import Row, write_sheet
     from toolkit.runs.config import TrainConfig
     from toolkit.voc.folder import VocFolder

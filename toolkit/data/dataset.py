@@ -11,10 +11,11 @@ from torch.utils.data import Dataset
 
 from toolkit.data.preprocess import Preprocess
 from toolkit.data.transforms import Augment, training_view
-from toolkit.errors import DatasetError, SegError
+from toolkit.errors import SegError
 from toolkit.labels.annotation import Mask
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.pixels import read_image, read_mask
+from toolkit.voc.stats import size_mismatch
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,7 @@ class VocSamples:
         path = self.folder.image(stem)
         image, mask = read_image(path), read_mask(self.folder.mask(stem))
         if image.shape[:2] != mask.shape:
-            sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, mask.shape)]
-            raise DatasetError(
-                f"{path}: the picture has {sizes[0]} pixels, its mask {sizes[1]}. Make the mask again with seg convert."
-            )
+            raise size_mismatch(path, (image.shape[0], image.shape[1]), (mask.shape[0], mask.shape[1]))
         return Sample(image, mask, stem)
 
 

@@ -46,14 +46,14 @@ def choose_device(name: str = "auto", amp: bool | None = None) -> Device:
     if chosen not in present:
         raise UsageError(f"device: '{name}' is not on this machine. There is: {', '.join(present)}.")
     device = torch.device(chosen)
-    return Device(device, None if amp is False else _amp_type(device))
+    return Device(device, None if amp is False else _amp_type(device, asked=amp is True))
 
 
-def _amp_type(device: torch.device) -> torch.dtype | None:
-    """bfloat16 where it is computed in hardware; float16 on older GPUs; None where it would only be slower."""
+def _amp_type(device: torch.device, *, asked: bool) -> torch.dtype | None:
+    """bfloat16 where it is computed in hardware; float16 on older GPUs; elsewhere only if it was asked for."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
     if device.type == "cpu":
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if fast else None
-    return None
+        return torch.bfloat16 if fast or asked else None
+    return torch.float16 if asked else None

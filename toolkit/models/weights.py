@@ -6,7 +6,6 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError
@@ -48,14 +47,17 @@ def load_imagenet(model: SegmentationModel, name: str) -> LoadedWeights:
 
     Raises CheckpointError with the file to fetch and where to put it if they cannot be had.
     """
-    entry = _IMAGENET[name]
-    before = socket.getdefaulttimeout()
+    entry, file = _IMAGENET[name], imagenet_file(name)
+    was_there, before = file.is_file(), socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SECONDS_WITHOUT_A_BYTE)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # torch's hub announces downloads on standard output
             state = entry.get_state_dict(progress=False, check_hash=True)
-    except (URLError, OSError, RuntimeError) as error:
-        file = imagenet_file(name)
+    except Exception as error:  # torch raises whatever the network, the disk or its parser meet
+        if was_there:
+            raise CheckpointError(
+                f"{file}: damaged ({_short(error)}). Delete it, so that it is downloaded again."
+            ) from None
         raise CheckpointError(
             f"ImageNet weights for {name} cannot be downloaded ({_short(error)}). On a machine with a network get "
             f"{entry.url} and put it at {file}, or use --encoder-weights FILE."
@@ -69,7 +71,7 @@ def load_file_weights(model: SegmentationModel, path: Path) -> LoadedWeights:
     """Fill the encoder from a .safetensors file or a torch file (read without unpickling objects).
 
     torchvision's names (`features.0.weight`), bare ones (`0.weight`) and the tutorials' (`vgg.features.0.weight`)
-    are understood. Raises CheckpointError if the file cannot be read or nothing in it fits.
+    are understood. Raises CheckpointError if the file cannot be read or does not fill the whole encoder.
     """
     return _fill(model, read_state(path), str(path))
 
@@ -103,9 +105,10 @@ def _fill(model: SegmentationModel, state: dict[str, torch.Tensor], source: str)
             fitting[target] = value
         else:
             left_over.append(key)
-    if not fitting:
+    if len(fitting) < len(own):
         raise CheckpointError(
-            f"{source}: none of its {len(state)} tensors fits this encoder. It belongs to another model."
+            f"{source}: {len(fitting) or 'none'} of its {len(state)} tensors fit this encoder, which needs {len(own)}. "
+            "The file belongs to another model."
         )
     model.encoder.load_state_dict(fitting, strict=False)
     return LoadedWeights(source, len(fitting), len(own), tuple(left_over))

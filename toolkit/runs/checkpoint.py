@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from toolkit.data.preprocess import Preprocess
-from toolkit.errors import CheckpointError
+from toolkit.errors import CheckpointError, DataError, UsageError
 from toolkit.files import write_bytes, writing
 from toolkit.labels.classmap import ClassMap
 from toolkit.models.base import ModelSpec, SegmentationModel
@@ -67,7 +67,10 @@ class Checkpoint:
             raise CheckpointError(
                 f"{path}: holds weights, but was not written by seg: it names no model and no classes."
             )
-        return cls._from(json.loads(metadata[_KEY]), weights, path)
+        try:
+            return cls._from(json.loads(metadata[_KEY]), weights, path)
+        except (KeyError, TypeError, ValueError, AttributeError, DataError, UsageError) as error:
+            raise CheckpointError(f"{path}: its description is damaged ({error!r}). Use another checkpoint.") from None
 
     @classmethod
     def _from(cls, about: dict[str, Any], weights: dict[str, torch.Tensor], path: Path) -> "Checkpoint":
@@ -75,17 +78,14 @@ class Checkpoint:
             raise CheckpointError(
                 f"{path}: has format {about.get('format')}, this version reads {FORMAT}. Update seg-toolkit."
             )
-        try:
-            return cls(
-                config=TrainConfig.from_dict(about["config"], str(path)),
-                spec=ModelSpec(**about["spec"]),
-                classes=ClassMap(tuple(about["classes"])),
-                preprocess=Preprocess.from_dict(about["preprocess"]),
-                weights=weights,
-                progress=about["progress"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: its description is damaged ({error!r}). Use another checkpoint.") from None
+        return cls(
+            config=TrainConfig.from_dict(about["config"], "config"),
+            spec=ModelSpec(**about["spec"]),
+            classes=ClassMap(tuple(about["classes"])),
+            preprocess=Preprocess.from_dict(about["preprocess"]),
+            weights=weights,
+            progress=about["progress"],
+        )
 
     def build(self) -> SegmentationModel:
         """The model with these weights, in evaluation mode, on the CPU. Raises CheckpointError if they do not fit."""

@@ -1,5 +1,6 @@
 """Every training option and its default: the one place from which the command line, YAML and Python take them."""
 
+import math
 import types
 import typing
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -66,6 +67,8 @@ class TrainConfig:
             rule = option.metadata
             if value is None:
                 continue
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{option.name}: a finite number is needed, got {value}.")
             if rule["at_least"] is not None and not value >= rule["at_least"]:
                 raise UsageError(f"{option.name}: at least {rule['at_least']:g} is needed, got {value}.")
             if rule["choices"] and value not in rule["choices"]:
@@ -89,7 +92,10 @@ class TrainConfig:
             if key not in hints:
                 raise UsageError(f"{place}: '{key}' is not an option.{did_you_mean(str(key), hints)}")
             checked[key] = _typed(value, hints[key], f"{place}: {key}")
-        return cls(**checked)
+        try:
+            return cls(**checked)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
 
     @classmethod
     def read(cls, path: Path) -> "TrainConfig":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from toolkit.errors import DatasetError
 from toolkit.labels.classmap import IGNORE, ClassMap
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
-from toolkit.voc.pixels import read_mask
+from toolkit.voc.pixels import read_header, read_mask
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,22 @@ def count_pixels(
         pixels += found
         images += found > 0
     return PixelCounts(pixels[:K], images[:K], int(pixels[IGNORE]))
+
+
+def check_pair(folder: VocFolder, stem: str) -> None:
+    """Compare the sizes of a picture and its mask by their headers. Raises DatasetError or ImageError naming the file."""
+    path = folder.image(stem)
+    picture, mask = (read_header(file, str(file)).upright_size for file in (path, folder.mask(stem)))
+    if picture != mask:
+        raise size_mismatch(path, picture, mask)
+
+
+def size_mismatch(path: Path, picture: tuple[int, int], mask: tuple[int, int]) -> DatasetError:
+    """The error for a picture and a mask of different (H, W)."""
+    sizes = [f"{width} x {height}" for height, width in (picture, mask)]
+    return DatasetError(
+        f"{path}: the picture has {sizes[0]} pixels, its mask {sizes[1]}. Make the mask again with seg convert."
+    )
 
 
 def classes_of(folder: VocFolder, stems: Sequence[str], progress: Progress = SILENT) -> ClassMap:

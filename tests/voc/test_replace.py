@@ -1,0 +1,87 @@
+"""What stays on the disk when a conversion fails, is interrupted, or is done again."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import SAMPLE
+from toolkit.errors import DataError, DatasetError
+from toolkit.progress import Progress
+from toolkit.voc.convert import convert
+from toolkit.voc.folder import VocFolder
+from toolkit.voc.split import split
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "labelme"
+    folder.mkdir()
+    for name in ("coins_01", "coins_02", "tissue_01"):
+        for path in SAMPLE.glob(f"{name}.*"):
+            shutil.copy(path, folder)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+class StopAtTheSecondImage(Progress):
+    def __init__(self) -> None:
+        self.stage = ""
+        self.done = 0
+
+    def begin(self, what: str, total: int | None) -> None:
+        self.stage, self.done = what, 0
+
+    def advance(self, note: str = "") -> None:
+        self.done += 1
+        if self.stage.startswith("Writing") and self.done == 2:
+            raise KeyboardInterrupt
+
+
+def test_overwrite_that_converts_nothing_puts_the_old_dataset_back(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    before = content(out)
+    for picture in [*source.glob("*.png"), *source.glob("*.jpg")]:
+        picture.unlink()
+    with pytest.raises(DataError, match="2 more like it"):
+        convert(source, out, overwrite=True)
+    assert content(out) == before
+    assert not (out / ".replaced").exists()
+
+
+def test_overwrite_replaces_the_dataset_and_nothing_else(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    (source / "coins_02.json").unlink()
+    convert(source, out, overwrite=True)
+    assert VocFolder(out).mask_stems() == VocFolder(out).image_stems() == {"coins_01", "tissue_01"}
+    assert (out / "notes.txt").read_text(encoding="utf-8") == "mine"
+    assert not (out / ".replaced").exists()
+
+
+def test_first_conversion_that_converts_nothing_leaves_no_folder(source: Path, tmp_path: Path) -> None:
+    for picture in [*source.glob("*.png"), *source.glob("*.jpg")]:
+        picture.unlink()
+    with pytest.raises(DataError):
+        convert(source, tmp_path / "a" / "b" / "out")
+    assert not (tmp_path / "a").exists()
+
+
+def test_interrupted_conversion_is_refused_until_it_is_finished(source: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    convert(source, whole)
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, out, progress=StopAtTheSecondImage())
+    assert len(VocFolder(out).mask_stems()) == 2
+    with pytest.raises(DatasetError, match="--update"):
+        split(out)
+    convert(source, out, update=True)
+    renamed = {name: data.replace(b"whole", b"out") for name, data in content(whole).items()}
+    assert content(out) == renamed
+    assert len(split(out).train) == 2

@@ -1,0 +1,13 @@
+"""Masks as people see them: a palette PNG."""
+
+from pathlib import Path
+
+from toolkit.prediction.predictor import Prediction
+from toolkit.voc.pixels import write_mask
+
+
+def write(prediction: Prediction, source: Path, base: Path) -> Path:
+    """Write mode P, VOC colours, value = class id."""
+    path = base.with_name(f"{base.name}.png")
+    write_mask(path, prediction.mask)
+    return path

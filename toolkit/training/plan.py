@@ -1,0 +1,148 @@
+"""Everything that is settled before the first step: data, classes, weights, model, precision, options."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from toolkit.data.dataset import VocSamples
+from toolkit.data.preprocess import Preprocess
+from toolkit.errors import CheckpointError, DatasetError, UsageError
+from toolkit.labels.classmap import ClassMap
+from toolkit.losses import LOSSES
+from toolkit.losses.class_weights import ClassWeights, class_weights
+from toolkit.models import MODELS
+from toolkit.models.base import ModelSpec, SegmentationModel
+from toolkit.models.build import build_model
+from toolkit.models.device import Device, choose_device
+from toolkit.models.weights import LoadedWeights, has_imagenet, load_file_weights, load_imagenet
+from toolkit.progress import Progress
+from toolkit.runs.config import TrainConfig
+from toolkit.training.optim import default_lr
+from toolkit.voc.folder import VocFolder
+from toolkit.voc.stats import check_pair, classes_of, count_pixels
+
+_FREEZE_SHARE = 5  # a fifth of the epochs, so that the decoder finds its feet before learnt features move
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training run, ready to start. `config` holds effective values only: nothing is left open."""
+
+    config: TrainConfig
+    folder: VocFolder
+    classes: ClassMap
+    train: VocSamples
+    val: VocSamples
+    weights: ClassWeights
+    spec: ModelSpec
+    model: SegmentationModel
+    preprocess: Preprocess
+    device: Device
+    loss: nn.Module
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the classes, the lists or the pixel counts of the training masks change.
+
+        A run must not be resumed on other data.
+        """
+        lists = ("\n".join(names) for names in (self.classes.names, self.train.stems, self.val.stems))
+        counts = ",".join(map(str, self.weights.counts.pixels.tolist()))
+        return hashlib.sha256("\0".join((*lists, counts)).encode()).hexdigest()
+
+
+def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) -> Plan:
+    """Check the data, count its pixels, build the model on its device.
+
+    With `fresh=False` (a run that is resumed) no encoder weights are looked for: the state brings all weights.
+    Raises DatasetError, UsageError or CheckpointError before anything is written.
+    """
+    MODELS.entry(config.model)  # names are checked before data is read
+    LOSSES.entry(config.loss)
+    device = choose_device(config.device, config.amp)
+    folder = VocFolder.find(Path(config.dataset))
+    train, val = (VocSamples(folder, _stems(folder, side)) for side in ("train", "val"))
+    both = tuple(sorted({*train.stems, *val.stems}))
+    classes = classes_of(folder, both, progress)
+    if len(classes) < 2:
+        raise DatasetError(
+            f"{folder.names_file}: lists one class only; there is nothing to tell apart. Annotate a second class."
+        )
+    counts = count_pixels(folder, train.stems, classes, progress)
+    count_pixels(folder, [stem for stem in val.stems if stem not in set(train.stems)], classes, progress)
+    for stem in progress.track(both, "Checking pictures", len(both)):
+        check_pair(folder, stem)
+    if not counts.pixels.any():
+        raise DatasetError(
+            f"{folder.list_file('train')}: every pixel of the training masks is ignore; there is nothing to learn."
+        )
+    weights = class_weights(config.class_weights, counts, classes)
+
+    torch.manual_seed(config.seed % 2**63)
+    spec = ModelSpec(len(classes), width=config.width)
+    model = build_model(config.model, spec.classes, width=spec.width)
+    loaded = _load_encoder(model, config, progress) if fresh else None
+    model.to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
+    tensor = None if weights.weights is None else torch.tensor(weights.weights, dtype=torch.float32)
+    return Plan(
+        config=_settled(config, model, device, pretrained=loaded is not None),
+        folder=folder,
+        classes=classes,
+        train=train,
+        val=val,
+        weights=weights,
+        spec=spec,
+        model=model,
+        preprocess=Preprocess(size=config.size),
+        device=device,
+        loss=LOSSES.load(config.loss)(tensor).to(device.handle),
+    )
+
+
+def _stems(folder: VocFolder, side: str) -> tuple[str, ...]:
+    stems = folder.read_list(side)
+    if not stems:
+        raise DatasetError(f"{folder.list_file(side)}: names no image. Make the lists again: seg split {folder.root}")
+    return stems
+
+
+def _load_encoder(model: SegmentationModel, config: TrainConfig, progress: Progress) -> LoadedWeights | None:
+    choice = config.encoder_weights
+    if choice == "none" or (choice == "auto" and not has_imagenet(config.model)):
+        return None
+    if choice in ("auto", "imagenet"):
+        if not has_imagenet(config.model):
+            raise UsageError(f"encoder weights: there are no ImageNet weights for {config.model}. Use none or a FILE.")
+        try:
+            loaded = load_imagenet(model, config.model)
+        except CheckpointError as error:
+            if choice == "imagenet":
+                raise
+            progress.warn(f"{error} Going on without learnt weights: expect to need many more images and epochs.")
+            return None
+    else:
+        loaded = load_file_weights(model, Path(choice))
+    progress.say(f"Encoder weights: {loaded.source}, {loaded.matched} of {loaded.expected} tensors.")
+    if loaded.left_over:
+        progress.say(
+            f"  not used: {len(loaded.left_over)} ({', '.join(loaded.left_over[:4])}{', ...' if len(loaded.left_over) > 4 else ''})"
+        )
+    return loaded
+
+
+def _settled(config: TrainConfig, model: SegmentationModel, device: Device, *, pretrained: bool) -> TrainConfig:
+    if config.freeze_epochs is not None and config.freeze_epochs > config.epochs:
+        raise UsageError(f"freeze_epochs: {config.freeze_epochs} is more than the {config.epochs} epochs there are.")
+    frozen = config.epochs // _FREEZE_SHARE if pretrained else 0
+    workers = 0 if device.handle.type == "cpu" else min(8, torch.get_num_threads())
+    return replace(
+        config,
+        lr=default_lr(config.optimizer, model, pretrained=pretrained) if config.lr is None else config.lr,
+        freeze_epochs=frozen if config.freeze_epochs is None else config.freeze_epochs,
+        workers=workers if config.workers is None else config.workers,
+        amp=device.amp is not None,
+        device=str(device.handle),
+    )

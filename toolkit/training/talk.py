@@ -1,0 +1,59 @@
+"""What a training run says: its plan, its cost, its epochs."""
+
+import numpy as np
+
+from toolkit.metrics import Scores
+from toolkit.progress import Progress
+from toolkit.runs.config import TrainConfig
+from toolkit.runs.folder import RunFolder
+from toolkit.training.plan import Plan
+
+_LONG = 1200.0  # seconds; beyond, alternatives are offered
+
+
+def announce(plan: Plan, run: RunFolder, progress: Progress) -> None:
+    """Say what will be trained on what, with the pixel shares and the weights that came from them."""
+    config = plan.config
+    parameters = sum(p.numel() for p in plan.model.parameters())
+    progress.say(f"Dataset: {plan.folder.root}, {len(plan.train)} training and {len(plan.val)} validation images")
+    progress.say(
+        f"Model: {config.model}, {parameters:,} parameters, {plan.device}, size {config.size}, batch {config.batch}"
+    )
+    resting = f", encoder at rest for {config.freeze_epochs}" if config.freeze_epochs else ""
+    progress.say(f"Plan: {config.epochs} epochs, {config.optimizer} from {config.lr:g}{resting}")
+    progress.say(f"Class weights: {plan.weights.reason}")
+    width = max(len(name) for name in plan.classes.names)
+    progress.say(f"  {'class':<{width}}  {'pixels':>14}  {'share':>8}  {'images':>7}  {'weight':>8}")
+    for name, pixels, share, images, weight in plan.weights.table(plan.classes):
+        progress.say(f"  {name:<{width}}  {pixels:>14,}  {share:>8.3%}  {images:>7,}  {weight:>8.4g}")
+    if plan.weights.counts.ignored:
+        progress.say(f"  ignored: {plan.weights.counts.ignored:,} pixels")
+    for k in np.flatnonzero(plan.weights.counts.pixels == 0):
+        progress.warn(f"class '{plan.classes.names[k]}' is in no training image: it cannot be learnt.")
+    progress.say(f"Run: {run.root}")
+
+
+def tell_cost(config: TrainConfig, seconds: float, steps_left: int, progress: Progress) -> None:
+    """Say on a CPU, after the first steps, what the whole run will take and what would be quicker."""
+    total = seconds * steps_left
+    progress.say(f"No GPU: a step takes {seconds:.2g} s here, the {config.epochs} epochs about {duration(total)}.")
+    if total > _LONG:
+        quicker = "" if config.model == "unet" else "--model unet --width 16, "
+        progress.say(f"  Quicker on a CPU: {quicker}a smaller --size (256), fewer --epochs.")
+
+
+def epoch_line(config: TrainConfig, row: list[float], scores: Scores, is_best: bool, seconds_left: float) -> str:
+    """One line an epoch; `row` is its row in log.csv."""
+    epoch, lr, loss, val_loss, seconds = int(row[0]), row[1], row[2], row[3], row[-1]
+    return (
+        f"epoch {epoch}/{config.epochs}  loss {loss:.3f}  val loss {val_loss:.3f}  mIoU {scores.miou:.3f}"
+        f"{' (best)' if is_best else ''}  pixel accuracy {scores.pixel_accuracy:.3f}  lr {lr:.1e}  {seconds:.1f} s"
+        + (f"  about {duration(seconds_left)} left" if epoch < config.epochs else "")
+    )
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person would say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
