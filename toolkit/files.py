@@ -18,7 +18,7 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     With `durable` the bytes and the rename are on the disk before this returns (for what cannot be made again).
     Raises SegError with the file's name if the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # short: the final name may be as long as allowed
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:
@@ -45,8 +45,11 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8 with line feeds, atomically, see `writing`."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write text as UTF-8 with line feeds, atomically, see `writing`.
+
+    Bytes of file names that are no text, which Python keeps as lone surrogates, are written as escapes.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def numbered_folder(parent: Path, name: str) -> Path:

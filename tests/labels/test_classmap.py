@@ -45,7 +45,10 @@ def test_lists_in_labelmes_convention(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"cat\ndog\ncat\n", "class 'cat' is listed twice"),
+        (b"cat\ndog\ncat\n", "line 3: 'cat' is listed twice, first in line 1"),
+        (b"__ignore__\n__ignore__\ncat\n", "line 2: '__ignore__' is listed twice"),
+        (b"\n\ncat\n__ignore__\n", "line 4: __ignore__ must be the first label"),
+        ("z\u0307\nż\n".encode(), "line 2: 'ż' is listed twice"),
         (b"_background_\n_background_\ncat\n", "_background_"),
         (b"cat\n__ignore__\n", "line 2: __ignore__ must be the first label"),
         (b"cat\n_background_\n", "_background_ is class 0"),

@@ -209,7 +209,7 @@ def test_a_missing_size_is_nothing_to_complain_about(tmp_path: Path) -> None:
         (b'{"shapes": [', "line 1 column 13: not valid JSON"),
         (b"", "is empty"),
         (b"\x00\x00\x00", "is empty"),
-        (b'{"shapes": [], "imagePath": "\xff"}', "is not UTF-8 text"),
+        (b'{"shapes": [], "imagePath": "\xff"}', "is not valid UTF-8 text"),
         (b"[" * 200_000, "not an annotation"),
         (b'{"shapes": 5, "imagePath": "a"}', "shapes: a list is needed, got a number"),
         (b'{"shapes": null, "imagePath": "a"}', "shapes: a list is needed, got nothing"),

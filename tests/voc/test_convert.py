@@ -16,6 +16,7 @@ from toolkit.errors import DataError, UsageError
 from toolkit.labels.classmap import voc_palette
 from toolkit.labels.labelme import read_labelme
 from toolkit.voc.convert import convert
+from toolkit.voc.scan import output_stems
 from toolkit.voc.split import split
 
 FOLDERS = ("JPEGImages", "SegmentationClass", "SegmentationObject")
@@ -110,7 +111,7 @@ def test_unlisted_labels_are_all_named_and_nothing_is_written(tmp_path: Path) ->
     text = str(raised.value)
     assert "2 of the labels used" in text
     assert f"'Cat' (2 shapes, first in {tmp_path / 'in' / 'a.json'}). Did you mean 'cat'?" in text
-    assert "'wombat' (1 shapes" in text
+    assert "'wombat' (1 shape," in text
     assert not (tmp_path / "deep").exists()
 
 
@@ -194,6 +195,16 @@ def test_equal_names_in_subfolders_and_in_other_case_stay_apart(tmp_path: Path) 
         assert (tmp_path / "voc" / "JPEGImages" / f"{stem}.jpg").read_bytes() == original
     classes = {path: int(mask_of(tmp_path / "voc", stem).max()) for path, stem in sources.items()}
     assert classes == {"day/img.json": 1, "night/img.json": 2, "night/IMG.json": 3, "other.json": 1}
+
+
+def test_no_two_outputs_differ_in_case_only() -> None:
+    source = Path("in")
+    annotated_files = [source / name for name in ("A/x.json", "a/X.JSON", "a/x.json", "a__x.json", "b/y.json")]
+    stems = output_stems(annotated_files, source, {})
+    assert list(stems) == annotated_files
+    assert len({stem.casefold() for stem in stems.values()}) == 5
+    assert stems[source / "a__x.json"] == "a__x"
+    assert stems[source / "b" / "y.json"] == "y"
 
 
 def test_names_with_blanks_and_letters_of_every_script(tmp_path: Path) -> None:
@@ -304,17 +315,6 @@ def test_overwrite_replaces_everything(tmp_path: Path) -> None:
     assert made.pop("notes.txt") == b"mine"
     assert made.pop("report.json").replace(b"voc", b"fresh") == fresh.pop("report.json")
     assert made == fresh
-
-
-def test_overwrite_that_fails_leaves_the_old_dataset(tmp_path: Path) -> None:
-    annotated(tmp_path / "in")
-    convert(tmp_path / "in", tmp_path / "voc")
-    split(tmp_path / "voc")
-    before = files_of(tmp_path / "voc")
-    write_json(tmp_path / "bad" / "a.json", content([shape()], "nowhere.jpg"))
-    with pytest.raises(DataError, match="nowhere"):
-        convert(tmp_path / "bad", tmp_path / "voc", overwrite=True)
-    assert files_of(tmp_path / "voc") == before
 
 
 def test_more_than_255_classes_are_refused(tmp_path: Path) -> None:

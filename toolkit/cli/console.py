@@ -13,7 +13,8 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 def show(lines: str) -> None:
     """Print a result."""
-    sys.stdout.write(f"{lines}\n")
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(f"{lines}\n".encode(encoding, "backslashreplace").decode(encoding))
 
 
 def show_json(value: Any) -> None:

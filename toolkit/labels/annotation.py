@@ -3,6 +3,7 @@
 Points are (x, y) in pixels, pixel (0, 0) is the top left one; sizes are (H, W).
 """
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -46,6 +47,14 @@ class Shape:
     group_id: int | None = None
     bitmap: npt.NDArray[np.bool_] | None = None
     text: str = ""
+
+
+def clean_label(text: str) -> str:
+    """A label as it is compared and written: composed characters (NFC), single blanks, none at the ends, no BOM.
+
+    What looks alike must not become two classes.
+    """
+    return " ".join(unicodedata.normalize("NFC", text.replace("\ufeff", "")).split())
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from toolkit.errors import AnnotationError, DataError, did_you_mean
 from toolkit.files import write_text
+from toolkit.labels.annotation import clean_label
 
 IGNORE = 255
 """Pixel value that is counted nowhere: not in the loss, not in a score, not in a weight."""
@@ -89,26 +90,30 @@ class ClassMap:
 
         Both names may be missing; blank lines are passed over. Raises AnnotationError with file and line.
         """
-        names = _read_lines(path)
-        if IGNORE_LABEL in names[1:]:
-            raise AnnotationError(
-                f"{path}: line {names.index(IGNORE_LABEL) + 1}: {IGNORE_LABEL} must be the first label."
-            )
-        names = [name for name in names if name != IGNORE_LABEL]
-        if BACKGROUND_LABEL in names[1:]:
-            raise AnnotationError(f"{path}: {BACKGROUND_LABEL} is class 0 and must stand before every other class.")
+        lines = _read_lines(path)
+        names = [name for _, name in lines]
+        _refuse_repeats(path, lines)
+        for number, name in lines[1:]:
+            if name == IGNORE_LABEL:
+                raise AnnotationError(f"{path}: line {number}: {IGNORE_LABEL} must be the first label.")
+            if name == BACKGROUND_LABEL and names.index(name) != int(names[0] == IGNORE_LABEL):
+                raise AnnotationError(
+                    f"{path}: line {number}: {BACKGROUND_LABEL} is class 0 and must stand before every other class."
+                )
+        names = [name for name in names if name not in (IGNORE_LABEL, BACKGROUND_LABEL)]
         if not names:
             raise AnnotationError(f"{path}: names no class. Write one label a line.")
-        names = names if names[0] == BACKGROUND_LABEL else [BACKGROUND_LABEL, *names]
+        names = [BACKGROUND_LABEL, *names]
         return _named(path, names)
 
     @classmethod
     def read(cls, path: Path) -> "ClassMap":
         """Read `class_names.txt`: one name a line, line number = id. Raises DataError naming the file."""
-        names = _read_lines(path)
-        if not names:
+        lines = _read_lines(path)
+        if not lines:
             raise DataError(f"{path}: names no class. Write one class a line, class 0 first.")
-        return _named(path, names)
+        _refuse_repeats(path, lines)
+        return _named(path, [name for _, name in lines])
 
     def write(self, path: Path) -> None:
         """Write `class_names.txt`, atomically."""
@@ -122,11 +127,23 @@ def _named(path: Path, names: list[str]) -> ClassMap:
         raise DataError(f"{path}: {error}") from None
 
 
-def _read_lines(path: Path) -> list[str]:
+def _refuse_repeats(path: Path, lines: list[tuple[int, str]]) -> None:
+    first: dict[str, int] = {}
+    for number, name in lines:
+        if name in first:
+            raise DataError(
+                f"{path}: line {number}: '{name}' is listed twice, first in line {first[name]}. Remove one."
+            )
+        first[name] = number
+
+
+def _read_lines(path: Path) -> list[tuple[int, str]]:
+    """(line number from 1, text) of each line that is not blank."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 text ({error}). Save it as UTF-8.") from None
-    return [line.strip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    cleaned = ((number, clean_label(line)) for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1))
+    return [(number, line) for number, line in cleaned if line]

@@ -10,6 +10,7 @@ import binascii
 import io
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ from PIL import Image
 
 from toolkit.errors import AnnotationError
 from toolkit.files import write_text
-from toolkit.labels.annotation import KINDS, Annotation, Point, Shape, Skipped
+from toolkit.labels.annotation import KINDS, Annotation, Point, Shape, Skipped, clean_label
 
 LARGEST_COORDINATE = 1_000_000.0  # pixels; beyond, Pillow silently fills half planes or takes minutes
-LARGEST_BITMAP = 500_000_000  # pixels of a mask shape, judged from its header
 
 _POINT_COUNTS = {"circle": (2, 2), "line": (2, 2), "point": (1, 1), "mask": (2, 2), "oriented_rectangle": (4, 4)}
 _FEWEST_POINTS = {"polygon": 3, "linestrip": 1, "points": 1}
@@ -100,7 +100,7 @@ def _load(path: Path) -> Any:
         return json.loads(data.decode(encoding))
     except UnicodeDecodeError:
         raise AnnotationError(
-            f"{path}: is not UTF-8 text. Open it in the program that wrote it and save it as UTF-8."
+            f"{path}: is not valid {encoding.removesuffix('-sig').upper()} text. Open it in the program that wrote it and save it as UTF-8."
         ) from None
     except json.JSONDecodeError as error:
         if not data.strip(b"\x00 \t\r\n"):
@@ -122,6 +122,10 @@ def _image(path: Path, raw: dict[str, Any]) -> bytes | str | None:
     name = raw.get("imagePath")
     if name is not None and not isinstance(name, str):
         raise AnnotationError(f"{path}: imagePath: text is needed, got {_kind_of(name)}.")
+    if name and not _is_writable(name):
+        raise AnnotationError(
+            f"{path}: imagePath: {name!r} holds half a character. Save the annotation again in labelme."
+        )
     return name or None
 
 
@@ -159,8 +163,10 @@ def _shape(item: object) -> Shape:
     label = item.get("label")
     if isinstance(label, int | float) and not isinstance(label, bool):
         label = str(label)
-    if not isinstance(label, str) or not label.strip():
+    if not isinstance(label, str) or not clean_label(label):
         raise _BadShape(".label", f"text is needed, got {label!r}")
+    if not _is_writable(label):
+        raise _BadShape(".label", f"{label!r} holds half a character and cannot be written")
     kind = item.get("shape_type") or "polygon"
     kind = _FOREIGN_KINDS.get(kind, kind) if isinstance(kind, str) else kind
     if kind not in KINDS:
@@ -168,7 +174,7 @@ def _shape(item: object) -> Shape:
     points = _points(item.get("points"))
     kind, points = _fitted(kind, points)
     return Shape(
-        label=" ".join(label.split()),
+        label=clean_label(label),
         kind=kind,
         points=points,
         group_id=_group(item.get("group_id")),
@@ -212,10 +218,11 @@ def _bitmap(raw: object) -> npt.NDArray[np.bool_]:
     if not isinstance(raw, str) or not raw:
         raise _BadShape(".mask", f"a mask shape needs its picture (base64 text), got {_kind_of(raw)}")
     try:
-        with Image.open(io.BytesIO(base64.b64decode("".join(raw.split()), validate=True))) as image:
-            if image.width * image.height > LARGEST_BITMAP:
-                raise _BadShape(".mask", f"the picture claims {image.width} x {image.height} pixels")
-            pixels = np.asarray(image)
+        data = base64.b64decode("".join(raw.split()), validate=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on large but allowed pictures
+            with Image.open(io.BytesIO(data)) as image:
+                pixels = np.asarray(image)
     except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _BadShape(".mask", f"the picture cannot be read ({error})") from None
     if pixels.ndim != 2:
@@ -238,6 +245,15 @@ def _shape_to_json(shape: Shape) -> dict[str, Any]:
         "flags": {},
         "mask": mask,
     }
+
+
+def _is_writable(text: str) -> bool:
+    """JSON can hold lone surrogates; no file name and no text file can."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_number(value: object) -> bool:

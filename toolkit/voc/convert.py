@@ -5,8 +5,6 @@ unknown label is reported before anything is written; the second writes, one ima
 stops the others.
 """
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -26,11 +24,12 @@ from toolkit.labels.raster import draw_classes, draw_instances
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.images import picture_of
-from toolkit.voc.layout import DEFAULT_ROOT
+from toolkit.voc.layout import DEFAULT_ROOT, IMAGE_SUFFIXES
 from toolkit.voc.parallel import in_order
 from toolkit.voc.pixels import encode_instances, encode_mask
 from toolkit.voc.replace import replacing
 from toolkit.voc.scan import Scan, class_map, failure_of, nothing_converted, output_stems, scan
+from toolkit.voc.sources import read_sources, refuse_strangers, write_sources
 
 IMAGE_FORMATS = ("jpg", "keep")
 
@@ -39,6 +38,7 @@ IMAGE_FORMATS = ("jpg", "keep")
 class ConvertReport:
     """What a conversion did.
 
+    source         the folder that was converted
     root           the dataset
     classes        class names in id order
     images         how many pictures with masks were written
@@ -50,6 +50,7 @@ class ConvertReport:
     failures       files that could not be converted
     """
 
+    source: Path
     root: Path
     classes: tuple[str, ...]
     images: int
@@ -68,6 +69,7 @@ class ConvertReport:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
+            "source": str(self.source.resolve()),
             "dataset": str(self.root),
             "classes": list(self.classes),
             "images": self.images,
@@ -117,15 +119,17 @@ def convert(
         )
     found = scan(source, dataset, progress)
     classes = class_map(found, Path(labels) if labels is not None else None, dataset if update else None)
-    stems = output_stems(found.annotated, source)
+    recorded = read_sources(dataset) if update else {}
+    refuse_strangers(dataset, source, recorded, {path.relative_to(source).as_posix() for path in found.annotated})
+    stems = output_stems(found.annotated, source, recorded)
     jobs = [_Job(path, stem, dataset, classes, image_format == "keep") for path, stem in stems.items()]
     with replacing(dataset, aside=overwrite):
         write_text(dataset.unfinished, f"{source}\n")
         classes.write(dataset.names_file)
-        report = _report(dataset, classes, found, _write_all(jobs, workers, progress))
+        report = _report(source, dataset, classes, found, _write_all(jobs, workers, progress))
         if not report.images:
             raise nothing_converted(report.failures)
-        _write_sources(dataset, source, stems, update)
+        write_sources(dataset, recorded | {path.relative_to(source).as_posix(): stem for path, stem in stems.items()})
         write_text(dataset.report_file, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
         dataset.unfinished.unlink()
     return report
@@ -175,9 +179,10 @@ def _write_all(jobs: Sequence[_Job], workers: int | None, progress: Progress) ->
     return totals
 
 
-def _report(dataset: VocFolder, classes: ClassMap, found: Scan, totals: _Totals) -> ConvertReport:
+def _report(source: Path, dataset: VocFolder, classes: ClassMap, found: Scan, totals: _Totals) -> ConvertReport:
     names = dict(enumerate(classes.names)) | {IGNORE: IGNORE_LABEL}
     return ConvertReport(
+        source=source,
         root=dataset.root,
         classes=classes.names,
         images=totals.images,
@@ -215,22 +220,11 @@ def _write_annotation(annotation: Annotation, job: _Job) -> _Done:
     instances = draw_instances(annotation.shapes, mask)
     remarks = annotation.skipped + picture.remarks
     dataset = job.dataset
+    for suffix in IMAGE_SUFFIXES:  # an older picture in another format would be found first
+        if suffix != picture.suffix:
+            (dataset.images / f"{job.stem}{suffix}").unlink(missing_ok=True)
     write_bytes(dataset.images / f"{job.stem}{picture.suffix}", picture.data)
     write_bytes(dataset.object_mask(job.stem), encode_instances(instances))
     write_bytes(dataset.mask(job.stem), encode_mask(mask))  # last: a stem with a mask is complete
     pixels = np.bincount(mask.ravel(), minlength=256)
     return _Done(dict(Counter(shape.label for shape, _ in drawn)), tuple(pixels.tolist()), remarks)
-
-
-def _write_sources(dataset: VocFolder, source: Path, stems: dict[Path, str], update: bool) -> None:
-    """Write `sources.csv`: which stem came from which annotation."""
-    rows: dict[str, str] = {}
-    if update and dataset.sources_file.exists():
-        with dataset.sources_file.open(encoding="utf-8", newline="") as file:
-            rows = {row["stem"]: row["source"] for row in csv.DictReader(file) if row.get("stem") and row.get("source")}
-    rows |= {stem: path.relative_to(source).as_posix() for path, stem in stems.items() if dataset.mask(stem).exists()}
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("stem", "source"))
-    writer.writerows(sorted(rows.items()))
-    write_text(dataset.sources_file, buffer.getvalue())

@@ -132,7 +132,7 @@ class VocFolder:
 
     def mask_stems(self) -> set[str]:
         """Stems that have a mask."""
-        return {p.stem for p in self.masks.iterdir() if p.suffix.lower() == ".png" and not p.name.startswith(".")}
+        return {p.stem for p in self.masks.iterdir() if p.suffix == ".png" and not p.name.startswith(".")}
 
     def read_list(self, name: str) -> tuple[str, ...]:
         """The stems of one side, in file order. Raises DatasetError if there is no such list or it repeats a stem."""

@@ -63,23 +63,31 @@ def _image_path(annotation: Annotation, remarks: list[Skipped]) -> Path:
     recorded = annotation.image if isinstance(annotation.image, str) else ""
     forward = PureWindowsPath(recorded).as_posix() if recorded else ""  # both kinds of slashes separate there
     for name in (recorded, forward):
-        if name and (folder / name).is_file():
+        if name and _is_picture(folder / name):
             return folder / name
-    beside = [folder / PureWindowsPath(recorded).name] if recorded else []
     stem = annotation.path.name[: -len(".json")]
-    beside += [folder / stem] if Path(stem).suffix.lower() in IMAGE_SUFFIXES else []
-    beside += [folder / f"{stem}{suffix}" for suffix in IMAGE_SUFFIXES]
-    beside += [folder / f"{stem}{suffix.upper()}" for suffix in IMAGE_SUFFIXES]
-    for path in beside:
-        if path.name and path.suffix.lower() != ".json" and path.is_file():
-            wrong = f"'{recorded}' is not there" if recorded else "is not recorded"
-            remarks.append(Skipped(f"{annotation.path}: imagePath", f"{wrong}; used {path.name} beside it."))
-            return path
+    beside = [PureWindowsPath(recorded).name, stem, *(stem + s for s in IMAGE_SUFFIXES)]
+    beside += [stem + suffix.upper() for suffix in IMAGE_SUFFIXES]
+    for name in beside:
+        if name and Path(name).suffix.lower() in IMAGE_SUFFIXES and _is_picture(folder / name):
+            wrong = f"'{recorded[:200]}' is not there" if recorded else "is not recorded"
+            remarks.append(Skipped(f"{annotation.path}: imagePath", f"{wrong}; used {name} beside it."))
+            return folder / name
     if not recorded:
         raise ImageError(
             f"{annotation.path}: imagePath: names no image and none is embedded. Put one of the same name beside it."
         )
-    raise ImageError(f"{annotation.path}: imagePath: there is no image '{recorded}'. Put it beside the annotation.")
+    raise ImageError(
+        f"{annotation.path}: imagePath: there is no image '{recorded[:200]}'. Put it beside the annotation."
+    )
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether there is such a file; labelme's own tutorial names an annotation as its image."""
+    try:
+        return path.suffix.lower() != ".json" and path.is_file()
+    except (OSError, ValueError):  # too long a name, a NUL in it
+        return False
 
 
 def _is_turned(annotation: Annotation, header: Header, place: str, embedded: bool) -> bool:

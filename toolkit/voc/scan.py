@@ -1,5 +1,7 @@
 """First pass over a labelme folder: which files are annotations, which labels they use, what each will be called."""
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +14,10 @@ from toolkit.labels.classmap import ClassMap
 from toolkit.labels.labelme import is_annotation_file, read_labelme
 from toolkit.progress import Progress
 from toolkit.voc.folder import VocFolder
+
+_UNSAFE = re.compile('[\x00-\x1f\x7f\x85<>:"/\\\\|?*\u2028\u2029\ud800-\udfff]')
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+_LONGEST_STEM = 200  # bytes; file systems allow 255 for a name with its suffix
 
 
 @dataclass
@@ -86,7 +92,7 @@ def class_map(found: Scan, labels: Path | None, existing: VocFolder | None) -> C
     unknown = sorted(label for label in found.labels if listed.id_of(label) is None)
     if unknown:
         lines = [
-            f"'{label}' ({found.labels[label]} shapes, first in {found.first_seen[label]}).{listed.closest(label)}"
+            f"'{label}' ({found.labels[label]} shape{'s' if found.labels[label] > 1 else ''}, first in {found.first_seen[label]}).{listed.closest(label)}"
             for label in unknown
         ]
         raise DataError(
@@ -95,33 +101,41 @@ def class_map(found: Scan, labels: Path | None, existing: VocFolder | None) -> C
     return listed
 
 
-def output_stems(annotated: Sequence[Path], source: Path) -> dict[Path, str]:
+def output_stems(annotated: Sequence[Path], source: Path, recorded: dict[str, str]) -> dict[Path, str]:
     """A file name for each annotation: its own, or its path joined by `__` where two share one name.
 
+    recorded   stems by annotation, relative to `source`, that a dataset uses already; they stay as they are
     Names are compared without case, because Windows and macOS do not tell `A.png` from `a.png`.
     """
-    plain = {path: _safe(path.name[: -len(".json")]) for path in annotated}
-    shared = Counter(stem.casefold() for stem in plain.values())
-    taken: set[str] = {stem.casefold() for stem in plain.values() if shared[stem.casefold()] == 1}
-    stems: dict[Path, str] = {}
-    for path in annotated:
+    relative = {path: path.relative_to(source) for path in annotated}
+    stems = {path: recorded[name] for path in annotated if (name := relative[path].as_posix()) in recorded}
+    taken = {stem.casefold() for stem in recorded.values()}
+    new = [path for path in annotated if path not in stems]
+    plain = {path: _safe(path.name[: -len(".json")]) for path in new}
+    uses = Counter([stem.casefold() for stem in plain.values()] + list(taken))
+    taken |= {stem for stem, count in uses.items() if count == 1}
+    for path in new:
         stem = plain[path]
-        if shared[stem.casefold()] > 1:
-            parts = path.relative_to(source).parts[:-1]
-            base = stem = _safe("__".join((*parts, stem)))
+        if uses[stem.casefold()] > 1:
+            base = stem = _safe("__".join((*relative[path].parts[:-1], stem)))
             number = 1
             while stem.casefold() in taken:
                 number += 1
                 stem = f"{base}__{number}"
             taken.add(stem.casefold())
         stems[path] = stem
-    return stems
+    return {path: stems[path] for path in annotated}
 
 
 def _safe(stem: str) -> str:
     """A stem that survives a list file of one stem a line and every file system."""
-    cleaned = "".join("_" if ord(c) < 32 or ord(c) == 127 or c in '<>:"/\\|?*\u2028\u2029\x85' else c for c in stem)
-    return cleaned.strip().lstrip(".") or "unnamed"
+    cleaned = _UNSAFE.sub("_", stem).strip().lstrip(".").rstrip(". ") or "unnamed"
+    if cleaned.partition(".")[0].casefold() in _RESERVED:
+        cleaned = f"{cleaned}_"
+    if len(cleaned.encode("utf-8")) > _LONGEST_STEM:
+        mark = hashlib.sha256(stem.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        cleaned = cleaned.encode("utf-8")[: _LONGEST_STEM - 14].decode("utf-8", "ignore") + f"__{mark}"
+    return cleaned
 
 
 def failure_of(path: Path, error: DataError) -> Skipped:

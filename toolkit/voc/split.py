@@ -119,7 +119,10 @@ def _listed(stems: set[str]) -> str:
 
 
 def _holds_foreign_lists(folder: VocFolder) -> bool:
-    present = {name: folder.read_list(name) for name in SPLIT_NAMES if folder.list_file(name).exists()}
+    try:
+        present = {name: folder.read_list(name) for name in SPLIT_NAMES if folder.list_file(name).exists()}
+    except DatasetError:  # not even readable: certainly not ours
+        return True
     if not any(present.values()):
         return False
     try:
