@@ -128,3 +128,13 @@ def test_unknown_output_and_unknown_option_in_yaml(tmp_path: Path) -> None:
     expect(tmp_path, ("predict", str(SAMPLE), "--save", "masks"), 2, "Did you mean 'mask'")
     (tmp_path / "run.yaml").write_text("epoch: 3\n", encoding="utf-8")
     expect(tmp_path, ("train", "--config", "run.yaml"), 2, "run.yaml", "'epochs'")
+
+
+def test_picture_that_breaks_in_a_loader_process(tmp_path: Path, labelme_dir: Path) -> None:
+    seg(tmp_path, "convert", "labelme", "--image-format", "keep")
+    seg(tmp_path, "split")
+    for picture in (tmp_path / "datasets/VOCdevkit/VOC2007/JPEGImages").iterdir():
+        picture.write_bytes(picture.read_bytes()[:600])
+    done = seg(tmp_path, "train", "--model", "unet", "--width", "4", "--size", "32", "-j", "2", code=1)
+    assert "cannot be decoded" in done.stderr.splitlines()[-1]
+    assert "DataLoader" not in done.stderr

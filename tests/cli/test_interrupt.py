@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.program import SAMPLE, SEG, environment, seg
 
-OPTIONS = ("--model", "unet", "--width", "4", "--size", "32", "--batch", "4", "--epochs", "30")
+OPTIONS = ("--workers", "2", "--model", "unet", "--width", "4", "--size", "32", "--batch", "4", "--epochs", "30")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -1,7 +1,7 @@
 """Samples -> batches, in an order that is a function of (seed, epoch) and can be entered at any step."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class TrainingLoader:
 
     def __init__(self, samples: TrainingSamples, batch: int, workers: int, *, pin_memory: bool) -> None:
         self._order = _EpochOrder(len(samples), batch, samples.seed)
-        self._loader: DataLoader[Any] = DataLoader(
+        self._running: Generator[Batch, None, None] | None = None
+        self._loader: DataLoader[Any] | None = DataLoader(
             samples,
             batch_sampler=self._order,
             num_workers=workers,
@@ -57,7 +58,22 @@ class TrainingLoader:
         Raises ImageError or DatasetError naming a file that cannot be read.
         """
         self._order.epoch, self._order.first_step = epoch, first_step
+        self._running = self._batches()
+        return self._running
+
+    def _batches(self) -> Generator[Batch, None, None]:
+        assert self._loader is not None, "the loader was closed"
         for batch in self._loader:
             if isinstance(batch, SegError):
-                raise batch
+                failed = batch
+                break
             yield batch
+        else:
+            return
+        raise failed
+
+    def close(self) -> None:
+        """End the processes that load. Left to the end of the program, they would be killed, with torch's complaint."""
+        if self._running is not None:
+            self._running.close()
+        self._loader = None

@@ -100,26 +100,27 @@ def train(
         write_text(run.config, plan.config.to_yaml())
         write_text(run.manifest, json.dumps(_manifest(plan), indent=2, ensure_ascii=False) + "\n")
     announce(plan, run, progress)
+    loader = _loader(plan)
     try:
-        return _train(plan, run, saved, progress, should_stop)
+        return _train(plan, run, loader, saved, progress, should_stop)
     except torch.OutOfMemoryError:
         size = f"batch {plan.config.batch}, size {plan.config.size}"
         raise RunError(f"{plan.device}: out of memory at {size}. Use a smaller --batch or --size.") from None
     finally:
+        loader.close()
         progress.end()
 
 
 def _train(
     plan: Plan,
     run: RunFolder,
+    loader: TrainingLoader,
     saved: dict[str, Any] | None,
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> TrainReport:
     config, model, on = plan.config, plan.model, plan.device.handle
-    assert config.lr is not None and config.freeze_epochs is not None and config.workers is not None
-    samples = TrainingSamples(plan.train, plan.preprocess, augment_by_name(config.augment), config.seed)
-    loader = TrainingLoader(samples, config.batch, config.workers, pin_memory=on.type == "cuda")
+    assert config.lr is not None and config.freeze_epochs is not None
     scaler = torch.amp.GradScaler(on.type, enabled=plan.device.amp is torch.float16)
     engine = Engine(model, make_optimizer(config, model.parameters(), on), scaler)
     state = engine.restore(saved) if saved else State()
@@ -171,6 +172,14 @@ def _train(
             raise _interrupted(run, f"after epoch {state.epoch}")
 
     return _report(plan, run, state, progress)
+
+
+def _loader(plan: Plan) -> TrainingLoader:
+    config = plan.config
+    assert config.workers is not None
+    samples = TrainingSamples(plan.train, plan.preprocess, augment_by_name(config.augment), config.seed)
+    pin_memory = plan.device.handle.type == "cuda"
+    return TrainingLoader(samples, config.batch, config.workers, pin_memory=pin_memory)
 
 
 def _step(plan: Plan, engine: Engine, batch: Batch, lr: float) -> float:
