@@ -108,6 +108,15 @@ def test_a_file_with_code_in_it_is_refused_without_running_it(tmp_path: Path, wr
     assert not trace.exists()
 
 
+def test_a_file_with_code_in_torchs_cache_is_refused_without_running_it(tmp_path: Path) -> None:
+    trace, file = tmp_path / "executed", imagenet_file("vgg16-unet")
+    file.parent.mkdir(parents=True)
+    torch.save({"features.0.weight": Malice(trace)}, file)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_imagenet(build_model("vgg16-unet", 2), "vgg16-unet")
+    assert not trace.exists()
+
+
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"not weights " * 50], ids=["empty", "text"])
 def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> None:

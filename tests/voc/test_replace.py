@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import SAMPLE
-from toolkit.errors import DataError, DatasetError
+from toolkit.errors import DataError, DatasetError, SegError
+from toolkit.files import write_bytes
 from toolkit.progress import Progress
 from toolkit.voc.convert import convert
 from toolkit.voc.folder import VocFolder
@@ -85,3 +86,44 @@ def test_interrupted_conversion_is_refused_until_it_is_finished(source: Path, tm
     renamed = {name: data.replace(b"whole", b"out") for name, data in content(whole).items()}
     assert content(out) == renamed
     assert len(split(out).train) == 2
+
+
+def test_update_that_converts_nothing_leaves_the_dataset_usable(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    before = content(out)
+    for picture in [*source.glob("*.png"), *source.glob("*.jpg")]:
+        picture.unlink()
+    with pytest.raises(DataError):
+        convert(source, out, update=True)
+    assert content(out) == before
+    assert len(split(out).train) == 2
+
+
+def test_full_disk_keeps_what_was_written_and_update_finishes_it(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def full(path: Path, data: bytes) -> None:
+        if path.stem == "tissue_01":
+            raise SegError(f"{path}: cannot be written: No space left on device.")
+        write_bytes(path, data)
+
+    monkeypatch.setattr("toolkit.voc.convert.write_bytes", full)
+    with pytest.raises(SegError, match="No space left"):
+        convert(source, out)
+    assert VocFolder(out).mask_stems() == {"coins_01", "coins_02"}
+    monkeypatch.undo()
+    assert convert(source, out, update=True).images == 3
+    assert len(split(out).trainval) == 3
+
+
+def test_nothing_is_added_to_a_dataset_without_background(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    (out / "class_names.txt").write_text("sky\nroad\n", encoding="utf-8")
+    before = content(out)
+    with pytest.raises(DataError, match=r"class_names\.txt: class 0 is 'sky'"):
+        convert(source, out, update=True)
+    assert content(out) == before

@@ -52,7 +52,7 @@ def load_imagenet(model: SegmentationModel, name: str) -> LoadedWeights:
     socket.setdefaulttimeout(_SECONDS_WITHOUT_A_BYTE)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # torch's hub announces downloads on standard output
-            state = entry.get_state_dict(progress=False, check_hash=True)
+            state = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except Exception as error:  # torch raises whatever the network, the disk or its parser meet
         if was_there:
             raise CheckpointError(

@@ -96,12 +96,13 @@ def predict(
         for k, name in enumerate(predictor.classes.names):
             pixels[name] += int((prediction.mask == k).sum())
     report = PredictReport(root, checkpoint, len(found) - len(failures), pixels, tuple(failures))
+    if not report.images:
+        root.rmdir()
+        raise DataError(f"none of {len(found)} pictures could be read; the first: {failures[0]}")
     write_text(
         root / "manifest.json",
         json.dumps({"seg": toolkit.__version__, **report.as_dict()}, indent=2, ensure_ascii=False) + "\n",
     )
-    if not report.images:
-        raise DataError(f"none of {len(found)} pictures could be read; the first: {failures[0]}")
     return report
 
 

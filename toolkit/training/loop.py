@@ -194,7 +194,7 @@ def _step(plan: Plan, engine: Engine, batch: Batch, lr: float) -> float:
     value = float(loss.detach())
     if not math.isfinite(value):
         raise RunError(
-            f"the loss became {value} at images {', '.join(batch.stems)}; the last finished epoch is saved. "
+            f"the loss became {value} at images {', '.join(batch.stems)}; finished epochs are saved. "
             "Start again with a lower --lr or with --no-amp."
         )
     engine.optimizer.zero_grad(set_to_none=True)

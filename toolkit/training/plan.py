@@ -72,7 +72,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
             f"{folder.names_file}: lists one class only; there is nothing to tell apart. Annotate a second class."
         )
     counts = count_pixels(folder, train.stems, classes, progress)
-    count_pixels(folder, [stem for stem in val.stems if stem not in set(train.stems)], classes, progress)
+    count_pixels(folder, sorted(set(val.stems) - set(train.stems)), classes, progress)  # for foreign values only
     for stem in progress.track(both, "Checking pictures", len(both)):
         check_pair(folder, stem)
     if not counts.pixels.any():

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from toolkit.errors import DataError
 from toolkit.voc.folder import VocFolder
 
 
@@ -13,11 +14,11 @@ def replacing(dataset: VocFolder, *, aside: bool) -> Iterator[None]:
     """Run the block that writes the dataset.
 
     With `aside`, what is there is put into `.replaced` first, deleted after the block, and put back if the block
-    fails. Without, a block that fails in a dataset that was empty leaves nothing behind, not even folders. Being
-    interrupted (KeyboardInterrupt) keeps what was written: `update` finishes it.
+    fails. Without, a block that finds nothing to write (DataError) leaves a dataset as it was: if it was empty, not
+    even folders stay. Being interrupted, or a full disk, keeps what was written: `update` finishes it.
     """
     root = dataset.root
-    was_empty = dataset.is_empty()
+    was_empty, was_unfinished = dataset.is_empty(), dataset.unfinished.exists()
     standing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     old = root / ".replaced"
     if aside:
@@ -25,11 +26,15 @@ def replacing(dataset: VocFolder, *, aside: bool) -> Iterator[None]:
         _move(_parts(dataset), root, old)
     try:
         yield
-    except Exception:
-        if aside or was_empty:
-            _delete(_parts(dataset))
+    except Exception as error:
+        nothing_written = isinstance(error, DataError)
         if aside:
+            _delete(_parts(dataset))
             _move([old / part.name for part in _parts(dataset)], old, root)
+        elif nothing_written and was_empty:
+            _delete(_parts(dataset))
+        elif nothing_written and not was_unfinished:
+            dataset.unfinished.unlink(missing_ok=True)
         _remove_empty(old, standing)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from toolkit.errors import AnnotationError, DataError
 from toolkit.files import files_below
 from toolkit.labels.annotation import Skipped
-from toolkit.labels.classmap import ClassMap
+from toolkit.labels.classmap import BACKGROUND_LABEL, ClassMap
 from toolkit.labels.labelme import is_annotation_file, read_labelme
 from toolkit.progress import Progress
 from toolkit.voc.folder import VocFolder
@@ -79,6 +79,11 @@ def class_map(found: Scan, labels: Path | None, existing: VocFolder | None) -> C
     Raises DataError naming every label that a list does not have, with its count and the closest listed one.
     """
     known = existing.class_map() if existing is not None else None
+    if existing is not None and known is not None and known.background != 0:
+        raise DataError(
+            f"{existing.names_file}: class 0 is '{known.names[0]}', not {BACKGROUND_LABEL}; what is "
+            "annotated with labelme has background and cannot be added. Use --out for a dataset of its own."
+        )
     if labels is None:
         if known is None:
             return ClassMap.derive(found.labels)
