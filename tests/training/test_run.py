@@ -19,7 +19,10 @@ from tests.datasets import NAMES, mask_of, stems_of, write_mask, write_voc
 from tests.training.tiny import Listener, log_of, tiny_config
 from toolkit.models.build import build_model
 from toolkit.runs.config import TrainConfig
-from toolkit.training.loop import TrainReport, train
+from toolkit.runs.folder import RunFolder
+from toolkit.training.loop import TrainReport, _report, train
+from toolkit.training.plan import make_plan
+from toolkit.training.state import State
 
 
 @dataclass(frozen=True)
@@ -281,3 +284,20 @@ def test_imagenet_weights_that_cannot_be_had(dataset: Path, tmp_path: Path, monk
     with pytest.raises(toolkit.SegError, match=r"vgg16-397923af\.pth.*torch-home"):
         train(replace(config, encoder_weights="imagenet"), out=tmp_path / "imagenet")
     assert not (tmp_path / "imagenet").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "warned"),
+    [
+        ([[9000, 3, 1], [500, 2, 0], [400, 0, 1]], True),  # a few stray pixels are not a class that was learnt
+        ([[9000, 3, 1], [100, 402, 0], [401, 0, 0]], False),  # one class is found: the table shows the other
+        ([[9904, 0, 0], [0, 0, 0], [0, 0, 0]], False),  # nothing else is there to be found
+    ],
+)
+def test_next_to_nothing_counts_as_nothing(
+    dataset: Path, tmp_path: Path, counts: list[list[int]], warned: bool
+) -> None:
+    plan = make_plan(tiny_config(dataset), Listener())
+    listener = Listener()
+    _report(plan, RunFolder(tmp_path), State(epoch=2, best_counts=torch.tensor(counts)), listener)
+    assert [("'_background_'" in line) for line in listener.warned] == [True] * warned

@@ -31,6 +31,7 @@ from toolkit.training.talk import announce, epoch_line, tell_cost
 
 _MEANS = ("miou", "pixel_accuracy", "mean_recall", "mean_precision", "fw_iou")
 _TIMED_STEPS = 3
+_FOUND = 0.01  # a class of which fewer of its pixels are recognised is as good as never predicted
 
 
 @dataclass(frozen=True)
@@ -231,14 +232,15 @@ def _report(plan: Plan, run: RunFolder, state: State, progress: Progress) -> Tra
     confusion = Confusion(len(plan.classes))
     if state.best_counts is not None:
         confusion.counts += state.best_counts.numpy()
-    predicted = np.flatnonzero(confusion.counts.sum(0))
-    if len(predicted) == 1 and np.count_nonzero(confusion.counts.sum(1)) > 1:
-        progress.warn(
-            f"the model predicts nothing but '{plan.classes.names[predicted[0]]}' on the validation images: it has "
-            f"not learnt enough in {state.epoch} epochs. Train longer, start from ImageNet weights, or try "
-            "--class-weights auto."
-        )
     scores = confusion.scores(plan.classes.names)
+    present = np.flatnonzero(confusion.counts.sum(1))
+    found = [k for k in present if scores.recall[k] >= _FOUND]
+    if len(present) > 1 and len(found) <= 1:
+        only = plan.classes.names[int(confusion.counts.sum(0).argmax())]
+        progress.warn(
+            f"the model predicts nothing but '{only}' on the validation images, or next to nothing: it has not learnt "
+            f"enough in {state.epoch} epochs. Train longer, start from ImageNet weights, or try --class-weights auto."
+        )
     return TrainReport(run, plan.classes.names, state.epoch, state.best_epoch, scores, plan.val.stems)
 
 
