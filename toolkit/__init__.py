@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from toolkit.conversion.convert import ConvertReport as ConvertReport
+    from toolkit.conversion.convert import convert as convert
     from toolkit.errors import SegError as SegError
     from toolkit.models.build import build_model as build_model
     from toolkit.prediction.predictor import Prediction as Prediction
@@ -24,14 +26,12 @@ if TYPE_CHECKING:
     from toolkit.runs.config import TrainConfig as TrainConfig
     from toolkit.training.loop import TrainReport as TrainReport
     from toolkit.training.loop import train as train
-    from toolkit.voc.convert import ConvertReport as ConvertReport
-    from toolkit.voc.convert import convert as convert
     from toolkit.voc.split import Split as Split
     from toolkit.voc.split import split as split
 
 # looked up on first use: `import toolkit` costs nothing, and convert and split never import torch
 _HOMES = {
-    "ConvertReport": "toolkit.voc.convert",
+    "ConvertReport": "toolkit.conversion.convert",
     "PredictReport": "toolkit.prediction.run",
     "Prediction": "toolkit.prediction.predictor",
     "Predictor": "toolkit.prediction.predictor",
@@ -40,7 +40,7 @@ _HOMES = {
     "TrainConfig": "toolkit.runs.config",
     "TrainReport": "toolkit.training.loop",
     "build_model": "toolkit.models.build",
-    "convert": "toolkit.voc.convert",
+    "convert": "toolkit.conversion.convert",
     "load": "toolkit.prediction.predictor",
     "predict": "toolkit.prediction.run",
     "split": "toolkit.voc.split",

@@ -9,7 +9,7 @@ from toolkit.cli.console import complain, make_progress, show, show_json
 from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
-    from toolkit.voc.convert import ConvertReport
+    from toolkit.conversion.convert import ConvertReport
 
 _SHOWN = 20
 
@@ -37,7 +37,7 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Turn labelme annotations into a VOC dataset: pictures, masks, class_names.txt."""
-    from toolkit.voc import convert as job
+    from toolkit.conversion import convert as job
 
     report = job.convert(
         labelme_dir,

@@ -11,6 +11,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.findings import Finding
+
 Mask: TypeAlias = npt.NDArray[np.uint8]
 """uint8 (H, W) of class ids 0..254; 255 is ignore."""
 
@@ -58,18 +60,6 @@ def clean_label(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """Something in a file that was left out or looks odd: where, why and what to do about it."""
-
-    place: str
-    reason: str
-    way_out: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.reason}" + (f" {self.way_out}" if self.way_out else "")
-
-
-@dataclass(frozen=True)
 class Annotation:
     """All that was saved for one image.
 
@@ -87,4 +77,4 @@ class Annotation:
     size: tuple[int, int] | None
     shapes: tuple[Shape, ...]
     version: str = ""
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[Finding, ...] = ()

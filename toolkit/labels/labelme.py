@@ -20,7 +20,8 @@ from PIL import Image
 
 from toolkit.errors import AnnotationError
 from toolkit.files import write_text
-from toolkit.labels.annotation import KINDS, Annotation, Point, Shape, Skipped, clean_label
+from toolkit.findings import Finding
+from toolkit.labels.annotation import KINDS, Annotation, Point, Shape, clean_label
 
 LARGEST_COORDINATE = 1_000_000.0  # pixels; beyond, Pillow silently fills half planes or takes minutes
 
@@ -47,13 +48,13 @@ def read_labelme(path: Path) -> Annotation | None:
     shapes_raw = raw["shapes"]
     if not isinstance(shapes_raw, list):
         raise AnnotationError(f"{path}: shapes: a list is needed, got {_kind_of(shapes_raw)}.")
-    skipped: list[Skipped] = []
+    skipped: list[Finding] = []
     shapes: list[Shape] = []
     for index, item in enumerate(shapes_raw):
         try:
             shapes.append(_shape(item))
         except _BadShape as bad:
-            skipped.append(Skipped(f"{path}: shapes[{index}]{bad.field}", f"{bad} - shape skipped.", bad.way_out))
+            skipped.append(Finding(f"{path}: shapes[{index}]{bad.field}", f"{bad} - shape skipped.", bad.way_out))
     return Annotation(
         path=path,
         image=_image(path, raw),
@@ -140,7 +141,7 @@ def _base64(path: Path, field: str, text: str) -> bytes:
         ) from None
 
 
-def _size(path: Path, raw: dict[str, Any], skipped: list[Skipped]) -> tuple[int, int] | None:
+def _size(path: Path, raw: dict[str, Any], skipped: list[Finding]) -> tuple[int, int] | None:
     height, width = raw.get("imageHeight"), raw.get("imageWidth")
     if height is None or width is None:
         return None
@@ -149,7 +150,7 @@ def _size(path: Path, raw: dict[str, Any], skipped: list[Skipped]) -> tuple[int,
         or min(height, width) < 1
     ):
         skipped.append(
-            Skipped(
+            Finding(
                 f"{path}: imageHeight, imageWidth", f"whole numbers are needed, got {height!r}, {width!r} - not used."
             )
         )

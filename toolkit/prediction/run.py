@@ -9,7 +9,7 @@ from typing import Any
 import toolkit
 from toolkit.errors import DataError, UsageError
 from toolkit.files import new_folder, numbered_folder, write_text
-from toolkit.labels.annotation import Skipped
+from toolkit.findings import Finding
 from toolkit.prediction.predictor import load
 from toolkit.prediction.sources import find_sources
 from toolkit.prediction.writers import WRITERS
@@ -34,7 +34,7 @@ class PredictReport:
     checkpoint: Path
     images: int
     pixels: dict[str, int]
-    failures: tuple[Skipped, ...] = ()
+    failures: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -48,7 +48,7 @@ class PredictReport:
             "checkpoint": str(self.checkpoint),
             "images": self.images,
             "pixels": self.pixels,
-            "failures": [vars(item) for item in self.failures],
+            "failures": [item.as_dict() for item in self.failures],
         }
 
 
@@ -88,7 +88,7 @@ def predict(
             prediction = predictor.predict(source.path)
         except DataError as error:
             text = str(error).removeprefix(f"{source.path}: ")
-            failures.append(Skipped(str(source.path), text))
+            failures.append(Finding(str(source.path), text))
             progress.warn(f"{source.path}: {text} Skipped.")
             continue
         for kind, write in writers.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.annotations import annotated, content, shape, write_json
-from toolkit.voc.convert import ConvertReport, convert
+from toolkit.conversion.convert import ConvertReport, convert
 
 
 def convert_beside_a_good_one(tmp_path: Path) -> ConvertReport:

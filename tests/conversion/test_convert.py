@@ -12,11 +12,11 @@ from torchvision.datasets import VOCSegmentation
 
 from tests.annotations import SAMPLE, SHARED, SIZE, annotated, content, encoded, picture, shape, write_json
 from tests.oracles import labelme_label
+from toolkit.conversion.convert import convert
+from toolkit.conversion.scan import output_stems
 from toolkit.errors import DataError, UsageError
 from toolkit.labels.classmap import voc_palette
 from toolkit.labels.labelme import read_labelme
-from toolkit.voc.convert import convert
-from toolkit.voc.scan import output_stems
 from toolkit.voc.split import split
 
 FOLDERS = ("JPEGImages", "SegmentationClass", "SegmentationObject")

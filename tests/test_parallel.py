@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from toolkit.voc.parallel import in_order
+from toolkit.parallel import in_order
 
 
 def process_of(job: int) -> tuple[int, int]:

@@ -15,21 +15,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.conversion.pictures import picture_of
+from toolkit.conversion.replace import replacing
+from toolkit.conversion.scan import Scan, class_map, failure_of, nothing_converted, output_stems, scan
+from toolkit.conversion.sources import read_sources, refuse_strangers, write_sources
 from toolkit.errors import AnnotationError, DataError, UsageError
 from toolkit.files import write_bytes, write_text
-from toolkit.labels.annotation import Annotation, Skipped
+from toolkit.findings import Finding
+from toolkit.labels.annotation import Annotation
 from toolkit.labels.classmap import IGNORE, IGNORE_LABEL, ClassMap
 from toolkit.labels.labelme import read_labelme
 from toolkit.labels.raster import draw_classes, draw_instances
+from toolkit.parallel import in_order
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
-from toolkit.voc.images import picture_of
 from toolkit.voc.layout import DEFAULT_ROOT, IMAGE_SUFFIXES
-from toolkit.voc.parallel import in_order
 from toolkit.voc.pixels import encode_instances, encode_mask
-from toolkit.voc.replace import replacing
-from toolkit.voc.scan import Scan, class_map, failure_of, nothing_converted, output_stems, scan
-from toolkit.voc.sources import read_sources, refuse_strangers, write_sources
 
 IMAGE_FORMATS = ("jpg", "keep")
 
@@ -58,8 +59,8 @@ class ConvertReport:
     pixels: dict[str, int]
     without_shapes: int = 0
     not_labelme: tuple[Path, ...] = ()
-    remarks: tuple[Skipped, ...] = ()
-    failures: tuple[Skipped, ...] = ()
+    remarks: tuple[Finding, ...] = ()
+    failures: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -77,8 +78,8 @@ class ConvertReport:
             "pixels": self.pixels,
             "without_shapes": self.without_shapes,
             "not_labelme": [str(path) for path in self.not_labelme],
-            "remarks": [vars(item) for item in self.remarks],
-            "failures": [vars(item) for item in self.failures],
+            "remarks": [item.as_dict() for item in self.remarks],
+            "failures": [item.as_dict() for item in self.failures],
         }
 
 
@@ -148,8 +149,8 @@ class _Job:
 class _Done:
     shapes: dict[str, int]
     pixels: tuple[int, ...]
-    remarks: tuple[Skipped, ...]
-    failure: Skipped | None = None
+    remarks: tuple[Finding, ...]
+    failure: Finding | None = None
 
 
 @dataclass
@@ -158,8 +159,8 @@ class _Totals:
     without_shapes: int = 0
     shapes: Counter[str] = field(default_factory=Counter)
     pixels: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
-    remarks: list[Skipped] = field(default_factory=list)
-    failures: list[Skipped] = field(default_factory=list)
+    remarks: list[Finding] = field(default_factory=list)
+    failures: list[Finding] = field(default_factory=list)
 
     def add(self, done: _Done) -> None:
         self.remarks += done.remarks

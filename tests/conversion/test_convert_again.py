@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.annotations import annotated, encoded, picture
+from toolkit.conversion.convert import convert
 from toolkit.errors import DataError
-from toolkit.voc.convert import convert
 from toolkit.voc.folder import VocFolder
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from toolkit.errors import ImageError
-from toolkit.labels.annotation import Annotation, Skipped
+from toolkit.findings import Finding
+from toolkit.labels.annotation import Annotation
 from toolkit.voc.layout import IMAGE_SUFFIXES
 from toolkit.voc.pixels import Header, decode_rgb, encode_jpeg, read_header
 
@@ -18,7 +19,7 @@ class Picture:
     data: bytes
     size: tuple[int, int]
     suffix: str
-    remarks: tuple[Skipped, ...]
+    remarks: tuple[Finding, ...]
 
 
 def picture_of(annotation: Annotation, *, keep_format: bool) -> Picture:
@@ -27,7 +28,7 @@ def picture_of(annotation: Annotation, *, keep_format: bool) -> Picture:
     JPEG bytes are passed on untouched if nothing has to be turned or converted. Other formats become JPEG of
     quality 95, or stay as they are with `keep_format` where they can. Raises ImageError naming the place.
     """
-    remarks: list[Skipped] = []
+    remarks: list[Finding] = []
     if isinstance(annotation.image, bytes):
         data, place, embedded = annotation.image, f"{annotation.path}: imageData", True
     else:
@@ -42,7 +43,7 @@ def picture_of(annotation: Annotation, *, keep_format: bool) -> Picture:
     header = read_header(data, place)
     turn = _is_turned(annotation, header, place, embedded)
     if header.frames > 1 and header.format != "MPO":
-        remarks.append(Skipped(place, f"holds {header.frames} pictures; the first one is used."))
+        remarks.append(Finding(place, f"holds {header.frames} pictures; the first one is used."))
     size = header.upright_size if turn else header.size
     plain = header.orientation == 1 and header.mode in ("RGB", "L")
     if plain and header.format in ("JPEG", "MPO"):
@@ -52,12 +53,12 @@ def picture_of(annotation: Annotation, *, keep_format: bool) -> Picture:
         decode_rgb(data, place)
         return Picture(data, size, ".png", tuple(remarks))
     if header.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
-        remarks.append(Skipped(place, f"has more than 8 bits a channel ({header.mode}); stretched to 0..255."))
+        remarks.append(Finding(place, f"has more than 8 bits a channel ({header.mode}); stretched to 0..255."))
     rgb = decode_rgb(data, place, upright=turn)
     return Picture(encode_jpeg(rgb), (rgb.shape[0], rgb.shape[1]), ".jpg", tuple(remarks))
 
 
-def _image_path(annotation: Annotation, remarks: list[Skipped]) -> Path:
+def _image_path(annotation: Annotation, remarks: list[Finding]) -> Path:
     """The recorded path, else a file of that name or of the annotation's own name beside the annotation."""
     folder = annotation.path.parent
     recorded = annotation.image if isinstance(annotation.image, str) else ""
@@ -71,7 +72,7 @@ def _image_path(annotation: Annotation, remarks: list[Skipped]) -> Path:
     for name in beside:
         if name and Path(name).suffix.lower() in IMAGE_SUFFIXES and _is_picture(folder / name):
             wrong = f"'{recorded[:200]}' is not there" if recorded else "is not recorded"
-            remarks.append(Skipped(f"{annotation.path}: imagePath", f"{wrong}; used {name} beside it."))
+            remarks.append(Finding(f"{annotation.path}: imagePath", f"{wrong}; used {name} beside it."))
             return folder / name
     if not recorded:
         raise ImageError(

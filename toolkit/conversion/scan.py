@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit.errors import AnnotationError, DataError
 from toolkit.files import files_below
-from toolkit.labels.annotation import Skipped
+from toolkit.findings import Finding
 from toolkit.labels.classmap import BACKGROUND_LABEL, ClassMap
 from toolkit.labels.labelme import is_annotation_file, read_labelme
 from toolkit.progress import Progress
@@ -32,7 +32,7 @@ class Scan:
 
     annotated: list[Path] = field(default_factory=list)
     not_labelme: list[Path] = field(default_factory=list)
-    failures: list[Skipped] = field(default_factory=list)
+    failures: list[Finding] = field(default_factory=list)
     labels: Counter[str] = field(default_factory=Counter)
     first_seen: dict[str, Path] = field(default_factory=dict)
 
@@ -143,14 +143,14 @@ def _safe(stem: str) -> str:
     return cleaned
 
 
-def failure_of(path: Path, error: DataError) -> Skipped:
+def failure_of(path: Path, error: DataError) -> Finding:
     """The error of one file as an entry of a report."""
     text = str(error)
     place = str(path)
-    return Skipped(place, text[len(place) + 2 :] if text.startswith(f"{place}: ") else text)
+    return Finding(place, text[len(place) + 2 :] if text.startswith(f"{place}: ") else text)
 
 
-def nothing_converted(failures: Sequence[Skipped]) -> DataError:
+def nothing_converted(failures: Sequence[Finding]) -> DataError:
     """The error when not one annotation could be converted: the first reason, and how many more there are."""
     more = len(failures) - 1
     return DataError(f"{failures[0]}" + (f" ({more} more like it)" if more else ""))

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import SAMPLE
+from toolkit.conversion.convert import convert
 from toolkit.errors import DataError, DatasetError, SegError
 from toolkit.files import write_bytes
 from toolkit.progress import Progress
-from toolkit.voc.convert import convert
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.split import split
 
@@ -110,7 +110,7 @@ def test_full_disk_keeps_what_was_written_and_update_finishes_it(
             raise SegError(f"{path}: cannot be written: No space left on device.")
         write_bytes(path, data)
 
-    monkeypatch.setattr("toolkit.voc.convert.write_bytes", full)
+    monkeypatch.setattr("toolkit.conversion.convert.write_bytes", full)
     with pytest.raises(SegError, match="No space left"):
         convert(source, out)
     assert VocFolder(out).mask_stems() == {"coins_01", "coins_02"}
