@@ -33,8 +33,8 @@ FLOORS = {
     "findings": 0,
     "parallel": 0,
 }
-MAY_LOOK_ACROSS = {("registry", "errors"), ("files", "errors")}
-"""The tree of errors is below everything, its own floor included."""
+MAY_LOOK_ACROSS = {("registry", "errors"), ("files", "errors"), ("parallel", "progress")}
+"""The tree of errors is below everything, its own floor included, and so is the way to tell of progress."""
 
 TORCH_FREE_FLOORS = (0, 1, 2)
 TORCH_FREE_ROOMS = ("conversion", "audit")

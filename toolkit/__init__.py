@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from toolkit.conversion.convert import ConvertReport as ConvertReport
     from toolkit.conversion.convert import convert as convert
+    from toolkit.conversion.options import LabelOptions as LabelOptions
+    from toolkit.conversion.report import ConvertReport as ConvertReport
     from toolkit.errors import SegError as SegError
     from toolkit.models.build import build_model as build_model
     from toolkit.prediction.predictor import Prediction as Prediction
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 # looked up on first use: `import toolkit` costs nothing, and convert and split never import torch
 _HOMES = {
-    "ConvertReport": "toolkit.conversion.convert",
+    "ConvertReport": "toolkit.conversion.report",
+    "LabelOptions": "toolkit.conversion.options",
     "PredictReport": "toolkit.prediction.run",
     "Prediction": "toolkit.prediction.predictor",
     "Predictor": "toolkit.prediction.predictor",

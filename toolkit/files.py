@@ -19,14 +19,15 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     Raises SegError with the file's name if the disk is full or the folder cannot be written.
     """
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # short: the final name may be as long as allowed
+    renamed = False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as file:
+        with _new_file(partial) as file:
             yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
         partial.replace(path)
+        renamed = True
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
@@ -34,8 +35,17 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
             f"{path}: cannot be written: {error.strerror or error}. Free space or choose another folder."
         ) from error
     finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        if not renamed:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def _new_file(path: Path) -> BinaryIO:
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -97,6 +107,17 @@ def files_below(root: Path) -> Iterator[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not (in_runs and _RUN_FOLDER.fullmatch(f)))
         for name in sorted(names):
             yield Path(parent, name)
+
+
+def linked_folders(root: Path) -> Iterator[Path]:
+    """The links to folders below a folder, which `files_below` does not follow, unless they lead back into it."""
+    inside = Path(os.path.realpath(root))
+    for parent, folders, _ in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for path in (Path(parent, name) for name in folders):
+            target = Path(os.path.realpath(path)) if path.is_symlink() else inside
+            if not (target.is_relative_to(inside) or inside.is_relative_to(target)):
+                yield path
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from torchvision.datasets import VOCSegmentation
 from tests.annotations import SAMPLE, SHARED, SIZE, annotated, content, encoded, picture, shape, write_json
 from tests.oracles import labelme_label
 from toolkit.conversion.convert import convert
-from toolkit.conversion.scan import output_stems
+from toolkit.conversion.stems import output_stems
 from toolkit.errors import DataError, UsageError
 from toolkit.labels.classmap import voc_palette
 from toolkit.labels.labelme import read_labelme
@@ -252,9 +252,10 @@ def test_the_same_bytes_whatever_the_workers_and_the_order_of_files(tmp_path: Pa
         home = tmp_path / str(position)
         convert(source(home / "in", files), home / "voc", workers=workers)
         made = files_of(home / "voc")
-        made["report.json"] = made["report.json"].replace(str(home).encode(), b"HOME")
+        for name in ("report.json", "records.jsonl"):
+            made[name] = made[name].replace(str(home).encode(), b"HOME")
         results.append(made)
-    assert len(results[0]) == 12 * 3 + 3
+    assert len(results[0]) == 12 * 3 + 4
     assert all(made == results[0] for made in results[1:])
 
 
@@ -336,8 +337,8 @@ def test_more_than_254_instances_fit(tmp_path: Path) -> None:
 
 
 def test_an_unknown_image_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"image format 'png' is not known\. Known: jpg, keep"):
-        convert(annotated(tmp_path / "in").parent, tmp_path / "voc", image_format="png")
+    with pytest.raises(UsageError, match=r"image format 'gif' is not known\. Known: jpg, png, keep"):
+        convert(annotated(tmp_path / "in").parent, tmp_path / "voc", image_format="gif")
 
 
 def test_torchvision_reads_the_result(tmp_path: Path) -> None:

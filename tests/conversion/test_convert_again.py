@@ -50,11 +50,12 @@ def test_a_stem_stays_when_a_namesake_comes_in(tmp_path: Path) -> None:
     assert sources(tmp_path / "voc") == "stem,source\ni,x/i.json\ny__i,y/i.json\n"
 
 
-def test_damaged_record_of_sources_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [b"\xff\xfe\n", b"{}\n", b'{"stem": 3}\n', b"[]\n"])
+def test_a_damaged_record_is_named(tmp_path: Path, line: bytes) -> None:
     annotated(tmp_path / "in", "i")
     convert(tmp_path / "in", tmp_path / "voc")
-    (tmp_path / "voc" / "sources.csv").write_bytes(b"stem,source\n\xff\xfe,x\n")
-    with pytest.raises(DataError, match=r"sources\.csv: cannot be read .* --overwrite"):
+    (tmp_path / "voc" / "records.jsonl").write_bytes(line)
+    with pytest.raises(DataError, match=r"records\.jsonl: line 1 is damaged.* --overwrite"):
         convert(tmp_path / "in", tmp_path / "voc", update=True)
 
 

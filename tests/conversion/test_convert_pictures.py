@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.annotations import SIZE, Pixels, annotated, content, encoded, picture, shape, write_json
-from toolkit.conversion.convert import ConvertReport, convert
+from toolkit.conversion.convert import convert
+from toolkit.conversion.report import ConvertReport
 
 BOX = [[4, 2], [20, 9]]
 H, W = SIZE

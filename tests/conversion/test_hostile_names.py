@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.annotations import annotated, content, shape, write_json
-from toolkit.conversion.convert import ConvertReport, convert
+from toolkit.conversion.convert import convert
+from toolkit.conversion.report import ConvertReport
 
 
 def convert_beside_a_good_one(tmp_path: Path) -> ConvertReport:

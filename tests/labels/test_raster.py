@@ -1,16 +1,17 @@
 """Every shape is drawn as labelme draws it, in every pixel."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.oracles import labelme_label
 from toolkit.labels.annotation import Shape
-from toolkit.labels.raster import draw_classes, draw_instances
+from toolkit.labels.raster import Drawing, draw_classes, instance_numbers
 
 SIZE = (47, 61)
 IDS = {"a": 1, "b": 2, "c": 254, "__ignore__": -1}
@@ -52,12 +53,18 @@ def masks(draw: st.DrawFn) -> Shape:
 SHAPES = st.one_of(masks(), *(drawn_shapes(kind) for kind in sorted(COUNTS)))
 
 
+def draw_instances(shapes: Sequence[Shape], ids: Sequence[int], size: tuple[int, int] = SIZE) -> NDArray[np.generic]:
+    return Drawing(shapes, size).instances(ids, instance_numbers(shapes))
+
+
 def assert_same_as_labelme(shapes: list[Shape]) -> None:
     classes, instances = labelme_label(shapes, SIZE, IDS)
     mine = draw_classes([(shape, IDS[shape.label] % 256) for shape in shapes], SIZE)
     np.testing.assert_array_equal(mine, np.where(classes == -1, 255, classes))
     assert mine.dtype == np.uint8
-    np.testing.assert_array_equal(draw_instances(shapes, mine), np.where(classes == -1, 0, instances))
+    ids = [IDS[shape.label] % 256 for shape in shapes]
+    np.testing.assert_array_equal(draw_instances(shapes, ids), np.where(classes == -1, 0, instances))
+    assert Drawing(shapes, SIZE).pixels(ids).tolist() == np.bincount(mine.ravel(), minlength=256).tolist()
 
 
 @pytest.mark.parametrize("kind", sorted(COUNTS))
@@ -85,7 +92,7 @@ def test_overlapping_scenes(shapes: list[Shape]) -> None:
 def test_more_instances_than_a_byte_holds() -> None:
     shapes = [Shape("a", "rectangle", ((x, y), (x + 1.0, y + 1.0))) for y in range(0, 40, 2) for x in range(0, 60, 2)]
     assert_same_as_labelme(shapes)
-    assert draw_instances(shapes, draw_classes([(s, 1) for s in shapes], SIZE)).max() == 600
+    assert draw_instances(shapes, [1] * 600).max() == 600
 
 
 def test_known_pixel_counts() -> None:
@@ -109,7 +116,7 @@ def test_background_drawn_over_an_object_is_a_hole_in_both_masks() -> None:
     disc = Shape("a", "rectangle", ((5, 5), (25, 25)))
     hole = Shape("_background_", "rectangle", ((10, 10), (20, 20)))
     classes = draw_classes([(disc, 1), (hole, 0)], (30, 30))
-    instances = draw_instances([disc, hole], classes)
+    instances = draw_instances([disc, hole], [1, 0], (30, 30))
     assert int(classes.sum()) == 21 * 21 - 11 * 11
     np.testing.assert_array_equal(instances, classes)
 
@@ -122,7 +129,7 @@ def test_group_id_joins_shapes_of_one_label_only() -> None:
         Shape("a", "rectangle", boxes[2], group_id=7),
         Shape("a", "rectangle", boxes[3], group_id=None),
     ]
-    instances = draw_instances(shapes, draw_classes([(shape, 1) for shape in shapes], (10, 40)))
+    instances = draw_instances(shapes, [1] * 4, (10, 40))
     assert [int(instances[3, x]) for x in (1, 11, 21, 31)] == [1, 2, 1, 3]
 
 
@@ -159,8 +166,5 @@ def test_a_huge_circle_is_drawn_at_once_and_in_the_right_place(
 def test_line_width_and_point_size_can_be_chosen() -> None:
     line = Shape("a", "line", ((0, 20), (39, 20)))
     point = Shape("a", "point", ((20, 20),))
-    assert draw_classes([(line, 1)], (40, 40), line_width=4)[:, 20].sum() == 4
-    assert draw_classes([(point, 1)], (40, 40), point_size=9)[20].sum() == 19
-    ones = np.ones((40, 40), np.uint8)
-    assert (draw_instances([line], ones, line_width=4) > 0)[:, 20].sum() == 4
-    assert (draw_instances([point], ones, point_size=9) > 0)[20].sum() == 19
+    assert Drawing([line], (40, 40), line_width=4).classes([1])[:, 20].sum() == 4
+    assert Drawing([point], (40, 40), point_size=9).classes([1])[20].sum() == 19

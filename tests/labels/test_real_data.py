@@ -12,7 +12,7 @@ from tests.oracles import labelme_label
 from toolkit.labels.annotation import Annotation
 from toolkit.labels.classmap import ClassMap
 from toolkit.labels.labelme import read_labelme
-from toolkit.labels.raster import draw_classes, draw_instances
+from toolkit.labels.raster import Drawing, draw_classes, instance_numbers
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared real data is not here")
 
@@ -23,7 +23,7 @@ OLD_PILLOW = 0.00004
 def read(path: Path) -> Annotation:
     annotation = read_labelme(path)
     assert annotation is not None
-    assert annotation.skipped == ()
+    assert annotation.findings == ()
     return annotation
 
 
@@ -42,13 +42,18 @@ def expected(path: Path) -> npt.NDArray[np.uint8]:
         return np.array(image)
 
 
+def numbered(annotation: Annotation, ids: dict[str, int]) -> npt.NDArray[np.generic]:
+    drawing = Drawing(annotation.shapes, size_of(annotation))
+    return drawing.instances([ids[shape.label] for shape in annotation.shapes], instance_numbers(annotation.shapes))
+
+
 @pytest.mark.parametrize("stem", ["2011_000003", "2011_000006", "2011_000025"])
 def test_class_and_instance_masks_of_labelme_itself(stem: str) -> None:
     made = SHARED / "voc2011_expected"
     classes = ClassMap.from_labels(made / "labels.txt")
     annotation = read(SHARED / "voc2011" / f"{stem}.json")
     mask = drawn(annotation, {name: classes.id_of(name) or 0 for name in (*classes.names, "__ignore__")})
-    instances = draw_instances(annotation.shapes, mask)
+    instances = numbered(annotation, {name: classes.id_of(name) or 0 for name in (*classes.names, "__ignore__")})
     assert np.count_nonzero(mask != expected(made / "SegmentationClass" / f"{stem}.png")) <= 1
     assert np.count_nonzero(instances != expected(made / "SegmentationObject" / f"{stem}.png")) <= 1
 
@@ -101,4 +106,4 @@ def test_every_file_is_drawn_as_labelme_draws_it(folder: str) -> None:
         classes, instances = labelme_label(annotation.shapes, size_of(annotation), ids)
         mask = drawn(annotation, ids)
         np.testing.assert_array_equal(mask, classes)
-        np.testing.assert_array_equal(draw_instances(annotation.shapes, mask), np.where(classes == 255, 0, instances))
+        np.testing.assert_array_equal(numbered(annotation, ids), np.where(classes == 255, 0, instances))

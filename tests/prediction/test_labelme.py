@@ -38,7 +38,7 @@ def written(tmp_path: Path, mask: Pixels, classes: ClassMap) -> tuple[Path, Anno
     made = Prediction(mask, np.full(mask.shape, 0.875, np.float32), image, classes)
     path = write(made, source, tmp_path / "runs" / "predict-1" / "labelme" / "sub" / "bild ä")
     annotation = read_labelme(path)
-    assert annotation is not None and annotation.skipped == ()
+    assert annotation is not None and annotation.findings == ()
     return source, annotation
 
 

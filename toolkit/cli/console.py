@@ -3,12 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from toolkit.findings import Finding, by_code
 from toolkit.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 10.0
+_EXAMPLES = 5
 
 
 def show(lines: str) -> None:
@@ -26,6 +28,15 @@ def complain(text: str) -> None:
     """Print a message for the user."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def show_findings(heading: str, findings: Sequence[Finding], where: str) -> None:
+    """Complain of each kind of thing with a few examples; the rest is counted, and stands in the file `where`."""
+    for alike in by_code(findings).values():
+        for finding in alike[:_EXAMPLES]:
+            complain(f"{heading}: {finding}")
+        if len(alike) > _EXAMPLES:
+            complain(f"{heading}: and {len(alike) - _EXAMPLES} more like it, all in {where}")
 
 
 def make_progress() -> Progress:

@@ -1,15 +1,18 @@
-"""From an annotation to the bytes of its picture: where it is, how it was turned, how it is stored."""
+"""From an annotation's picture file to the bytes that are stored: how it was turned, how it is encoded."""
 
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
+from toolkit.conversion.options import DrawOptions
 from toolkit.errors import ImageError
 from toolkit.findings import Finding
 from toolkit.labels.annotation import Annotation
-from toolkit.voc.layout import IMAGE_SUFFIXES
-from toolkit.voc.pixels import Header, decode_rgb, encode_jpeg, read_header
+from toolkit.voc.jpeg import is_whole_jpeg
+from toolkit.voc.pixels import Header, decode_rgb, encode_jpeg, encode_png, read_header
 
 _FIRST_TURNED = (3, 7)  # labelme shows pictures upright since 3.7.0, before it showed the stored frame
+_LARGEST_FILE = 4 << 30  # bytes
+_EIGHT_BIT = ("1", "L", "P", "PA", "LA", "La", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")
 
 
 @dataclass(frozen=True)
@@ -19,95 +22,96 @@ class Picture:
     data: bytes
     size: tuple[int, int]
     suffix: str
-    remarks: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
 
 
-def picture_of(annotation: Annotation, *, keep_format: bool) -> Picture:
-    """Find the annotation's picture and make it upright RGB or grey in the frame that the points refer to.
+def read_picture(path: Path) -> bytes:
+    """The bytes of a picture file. Raises ImageError."""
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ImageError(f"{path}: has more than 4 GiB. Cut the picture into parts.")
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}.") from None
 
-    JPEG bytes are passed on untouched if nothing has to be turned or converted. Other formats become JPEG of
-    quality 95, or stay as they are with `keep_format` where they can. Raises ImageError naming the place.
+
+def prepare(data: bytes, place: str, annotation: Annotation | None, options: DrawOptions) -> Picture:
+    """Make a picture upright RGB or grey, in the frame that the annotation's points refer to.
+
+    data         the encoded picture; `place` names it in messages
+    annotation   None: a picture without one, turned by its own orientation
+
+    JPEG bytes are passed on untouched if nothing has to be turned or converted, PNG bytes with image_format "keep" or
+    "png". Raises ImageError naming the place.
     """
-    remarks: list[Finding] = []
-    if isinstance(annotation.image, bytes):
-        data, place, embedded = annotation.image, f"{annotation.path}: imageData", True
-    else:
-        path = _image_path(annotation, remarks)
-        place, embedded = str(path), False
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ImageError(f"{path}: cannot be read: {error.strerror or error}.") from None
     if not data:
         raise ImageError(f"{place}: is empty (0 bytes). Replace the file.")
-    header = read_header(data, place)
-    turn = _is_turned(annotation, header, place, embedded)
+    findings: list[Finding] = []
+    header = read_header(data, place, largest=options.max_pixels)
+    turn = _is_turned(annotation, header, place, options, findings) if annotation is not None else True
     if header.frames > 1 and header.format != "MPO":
-        remarks.append(Finding(place, f"holds {header.frames} pictures; the first one is used."))
+        text = f"holds {header.frames} pictures; the first one is used."
+        findings.append(Finding(place, text, "Annotations belong to one picture each.", "many-frames"))
     size = header.upright_size if turn else header.size
     plain = header.orientation == 1 and header.mode in ("RGB", "L")
-    if plain and header.format in ("JPEG", "MPO"):
-        decode_rgb(data, place)  # a truncated picture must be noticed now, not in the middle of training
-        return Picture(data, size, ".jpg", tuple(remarks))
-    if plain and keep_format and header.format == "PNG":
-        decode_rgb(data, place)
-        return Picture(data, size, ".png", tuple(remarks))
-    if header.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
-        remarks.append(Finding(place, f"has more than 8 bits a channel ({header.mode}); stretched to 0..255."))
-    rgb = decode_rgb(data, place, upright=turn)
-    return Picture(encode_jpeg(rgb), (rgb.shape[0], rgb.shape[1]), ".jpg", tuple(remarks))
-
-
-def _image_path(annotation: Annotation, remarks: list[Finding]) -> Path:
-    """The recorded path, else a file of that name or of the annotation's own name beside the annotation."""
-    folder = annotation.path.parent
-    recorded = annotation.image if isinstance(annotation.image, str) else ""
-    forward = PureWindowsPath(recorded).as_posix() if recorded else ""  # both kinds of slashes separate there
-    for name in (recorded, forward):
-        if name and _is_picture(folder / name):
-            return folder / name
-    stem = annotation.path.name[: -len(".json")]
-    beside = [PureWindowsPath(recorded).name, stem, *(stem + s for s in IMAGE_SUFFIXES)]
-    beside += [stem + suffix.upper() for suffix in IMAGE_SUFFIXES]
-    for name in beside:
-        if name and Path(name).suffix.lower() in IMAGE_SUFFIXES and _is_picture(folder / name):
-            wrong = f"'{recorded[:200]}' is not there" if recorded else "is not recorded"
-            remarks.append(Finding(f"{annotation.path}: imagePath", f"{wrong}; used {name} beside it."))
-            return folder / name
-    if not recorded:
-        raise ImageError(
-            f"{annotation.path}: imagePath: names no image and none is embedded. Put one of the same name beside it."
+    if plain and header.format in ("JPEG", "MPO") and options.image_format != "png":
+        if not is_whole_jpeg(data):  # to be noticed now, not in the middle of training
+            decode_rgb(data, place, largest=options.max_pixels)
+        return Picture(data, size, ".jpg", tuple(findings))
+    rgb = decode_rgb(data, place, upright=turn, largest=options.max_pixels)
+    if plain and header.format == "PNG" and options.image_format != "jpg":
+        return Picture(data, size, ".png", tuple(findings))
+    if header.mode not in _EIGHT_BIT:
+        text = f"has more than 8 bits a channel ({header.mode}); stretched from its own minimum and maximum to 0..255."
+        findings.append(
+            Finding(place, text, "", "deep-picture", why="The brightness of pictures is not comparable then.")
         )
-    raise ImageError(
-        f"{annotation.path}: imagePath: there is no image '{recorded[:200]}'. Put it beside the annotation."
+    size = (rgb.shape[0], rgb.shape[1])
+    if options.image_format == "png":
+        return Picture(encode_png(rgb), size, ".png", tuple(findings))
+    return Picture(encode_jpeg(rgb), size, ".jpg", tuple(findings))
+
+
+def compare_with_origin(beside: Path, size: tuple[int, int], path: Path) -> tuple[Finding, ...]:
+    """An embedded picture of (H, W) `size` and the file that it is said to come from should have one size."""
+    try:
+        header = read_header(beside, str(beside))
+    except ImageError:
+        return ()
+    if size in (header.size, header.upright_size):
+        return ()
+    here, there = (f"{width} x {height}" for height, width in (size, header.upright_size))
+    text = f"the embedded picture has {here} pixels, {beside.name} beside it {there}; the embedded one is used."
+    return (
+        Finding(f"{path}: imageData", text, "Annotate the present picture or restore the old one.", "other-picture"),
     )
 
 
-def _is_picture(path: Path) -> bool:
-    """Whether there is such a file; labelme's own tutorial names an annotation as its image."""
-    try:
-        return path.suffix.lower() != ".json" and path.is_file()
-    except (OSError, ValueError):  # too long a name, a NUL in it
-        return False
-
-
-def _is_turned(annotation: Annotation, header: Header, place: str, embedded: bool) -> bool:
+def _is_turned(
+    annotation: Annotation, header: Header, place: str, options: DrawOptions, findings: list[Finding]
+) -> bool:
     """Whether the annotator saw the picture turned upright by its EXIF orientation.
 
     The recorded size decides where it can; else labelme's own rule does: it turns files (since 3.7.0), but never
-    what is embedded. Raises ImageError if the recorded size fits neither way.
+    what is embedded. Raises ImageError if the recorded size fits neither way and the points may not be rescaled.
     """
-    if annotation.size is not None:
-        stored, upright = annotation.size == header.size, annotation.size == header.upright_size
-        if not stored and not upright:
-            recorded, actual = (f"{w} x {h}" for h, w in (annotation.size, header.upright_size))
+    by_rule = not isinstance(annotation.image, bytes) and not _is_before_turning(annotation.version)
+    if annotation.size is None:
+        return by_rule
+    stored, upright = annotation.size == header.size, annotation.size == header.upright_size
+    if stored != upright:
+        return upright
+    if not stored:
+        recorded, actual = (f"{w} x {h}" for h, w in (annotation.size, header.upright_size))
+        if not options.rescale:
             raise ImageError(
                 f"{annotation.path}: imageHeight, imageWidth: the annotation is for a picture of {recorded} pixels, "
-                f"but {Path(place).name} has {actual}. Annotate the present picture or restore the old one."
+                f"but {Path(place).name} has {actual}. Annotate the present picture, restore the old one, or use "
+                "--rescale if it was only resized."
             )
-        if stored != upright:
-            return upright
-    return not embedded and not _is_before_turning(annotation.version)
+        text = f"points scaled from {recorded} to {actual} pixels."
+        findings.append(Finding(f"{annotation.path}: imageHeight, imageWidth", text, "", "rescaled"))
+    return by_rule
 
 
 def _is_before_turning(version: str) -> bool:

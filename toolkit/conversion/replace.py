@@ -43,7 +43,8 @@ def replacing(dataset: VocFolder, *, aside: bool) -> Iterator[None]:
 def _parts(dataset: VocFolder) -> list[Path]:
     """What seg writes, and nothing else that may lie in the folder."""
     folders = [dataset.images, dataset.masks, dataset.objects, dataset.root / "ImageSets"]
-    return [*folders, dataset.names_file, dataset.sources_file, dataset.report_file, dataset.unfinished]
+    files = [dataset.names_file, dataset.sources_file, dataset.records_file, dataset.report_file, dataset.unfinished]
+    return [*folders, *files]
 
 
 def _move(parts: list[Path], source: Path, target: Path) -> None:

@@ -1,23 +1,21 @@
-"""First pass over a labelme folder: which files are annotations, which labels they use, what each will be called."""
+"""First pass over a labelme folder: which files are annotations, which labels they use, where their pictures are."""
 
-import hashlib
-import re
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from toolkit.conversion.locate import Annotated, PictureFinder
 from toolkit.errors import AnnotationError, DataError
-from toolkit.files import files_below
+from toolkit.files import files_below, linked_folders
 from toolkit.findings import Finding
-from toolkit.labels.classmap import BACKGROUND_LABEL, ClassMap
 from toolkit.labels.labelme import is_annotation_file, read_labelme
-from toolkit.progress import Progress
+from toolkit.parallel import Crew, shown
+from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
-
-_UNSAFE = re.compile('[\x00-\x1f\x7f\x85<>:"/\\\\|?*\u2028\u2029\ud800-\udfff]')
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-_LONGEST_STEM = 200  # bytes; file systems allow 255 for a name with its suffix
+from toolkit.voc.layout import IMAGE_SUFFIXES
 
 
 @dataclass
@@ -28,126 +26,120 @@ class Scan:
     not_labelme    JSON of another kind
     failures       files that cannot be read
     labels         how many shapes have each label; first_seen: where it came first
+    unlabelled     pictures without an annotation, sorted by path
+    findings       what looked odd about the folder as a whole
     """
 
-    annotated: list[Path] = field(default_factory=list)
+    annotated: list[Annotated] = field(default_factory=list)
     not_labelme: list[Path] = field(default_factory=list)
     failures: list[Finding] = field(default_factory=list)
     labels: Counter[str] = field(default_factory=Counter)
     first_seen: dict[str, Path] = field(default_factory=dict)
+    unlabelled: list[Path] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
-def scan(source: Path, dataset: VocFolder, progress: Progress) -> Scan:
-    """Read every annotation below `source` once. Raises DataError if there is none to convert."""
-    files = _annotation_files(source, dataset)
-    found = Scan()
-    for path in progress.track(files, "Reading annotations", len(files)):
-        try:
-            annotation = read_labelme(path)
-        except AnnotationError as error:
-            found.failures.append(failure_of(path, error))
-            continue
-        if annotation is None:
+@dataclass(frozen=True)
+class _Skim:
+    labels: dict[str, int] | None = None  # None: not labelme's
+    recorded: str = ""
+    embedded: bool = False
+    failure: Finding | None = None
+
+
+def scan(
+    source: Path,
+    dataset: VocFolder,
+    progress: Progress = SILENT,
+    *,
+    images: Path | None = None,
+    encoding: str | None = None,
+    crew: Crew | None = None,
+) -> Scan:
+    """Read every annotation below `source` once, without its picture.
+
+    dataset    what is below its root is not looked at
+    images     folder in which the pictures are looked for first
+
+    Raises DataError if there is none to convert.
+    """
+    files, pictures = _files(source, dataset)
+    finder = PictureFinder(source, pictures, images)
+    found = Scan(findings=_links(source))
+    outcomes = (crew or Crew(0)).map(partial(_skim, encoding=encoding), files)
+    for path, skim in zip(files, shown(progress, outcomes, "Reading annotations", len(files)), strict=True):
+        if skim.failure is not None:
+            found.failures.append(skim.failure)
+        elif skim.labels is None:
             found.not_labelme.append(path)
-            continue
-        found.annotated.append(path)
-        for shape in annotation.shapes:
-            found.labels[shape.label] += 1
-            found.first_seen.setdefault(shape.label, path)
+        else:
+            found.annotated.append(finder.annotated(path, skim.recorded, embedded=skim.embedded))
+            for label, count in skim.labels.items():
+                found.labels[label] += count
+                found.first_seen.setdefault(label, path)
     if not found.annotated:
         if found.failures:
             raise nothing_converted(found.failures)
         what = f"{len(files)} JSON files, but none is labelme's" if files else "no labelme annotation (*.json) in it"
         raise DataError(f"{source}: {what}. Give the folder in which labelme saved its JSON files.")
+    # a picture whose annotation cannot be read is not one without
+    found.unlabelled = finder.unlabelled([*(item.path for item in found.annotated), *_places(found.failures)])
     return found
 
 
-def _annotation_files(source: Path, dataset: VocFolder) -> list[Path]:
-    """Every candidate below `source`, sorted by path; what `seg` itself wrote there is not looked at."""
+def _skim(path: Path, encoding: str | None) -> _Skim:
+    try:
+        annotation = read_labelme(path, images=False, encoding=encoding)
+    except AnnotationError as error:
+        return _Skim(failure=failure_of(path, error))
+    if annotation is None:
+        return _Skim()
+    labels = Counter(shape.label for shape in annotation.shapes)
+    return _Skim(dict(labels), annotation.recorded, isinstance(annotation.image, bytes))
+
+
+def _files(source: Path, dataset: VocFolder) -> tuple[list[Path], list[Path]]:
+    """JSON files and pictures below `source`, sorted by path; what `seg` itself wrote there is not looked at."""
     if not source.exists():
         raise DataError(f"{source}: there is no such folder.")
     if not source.is_dir():
         raise DataError(f"{source}: is a file. Give the folder in which labelme saved its JSON files.")
-    own = {dataset.report_file.resolve(), dataset.split_record.resolve()}
-    found = [path for path in files_below(source) if is_annotation_file(path) and path.resolve() not in own]
-    return sorted(found, key=lambda path: path.relative_to(source).parts)
+    own = os.path.abspath(dataset.root) + os.sep
+    annotations, pictures = [], []
+    for path in files_below(source):
+        suffix = path.suffix.lower()
+        if suffix not in IMAGE_SUFFIXES and suffix != ".json":
+            continue
+        if os.path.abspath(path).startswith(own) or path.name.startswith("._"):
+            continue
+        if suffix in IMAGE_SUFFIXES:
+            pictures.append(path)
+        elif is_annotation_file(path):
+            annotations.append(path)
+    return sorted(annotations, key=_parts), sorted(pictures, key=_parts)
 
 
-def class_map(found: Scan, labels: Path | None, existing: VocFolder | None) -> ClassMap:
-    """The classes by a list, or derived from the labels in use; those of an existing dataset keep their ids.
-
-    Raises DataError naming every label that a list does not have, with its count and the closest listed one.
-    """
-    known = existing.class_map() if existing is not None else None
-    if existing is not None and known is not None and known.background != 0:
-        raise DataError(
-            f"{existing.names_file}: class 0 is '{known.names[0]}', not {BACKGROUND_LABEL}; what is "
-            "annotated with labelme has background and cannot be added. Use --out for a dataset of its own."
-        )
-    if labels is None:
-        if known is None:
-            return ClassMap.derive(found.labels)
-        derived = ClassMap.derive(found.labels).names
-        return ClassMap((*known.names, *(name for name in derived if name not in known.names)))
-    listed = ClassMap.from_labels(labels)
-    if known is not None and listed.names[: len(known)] != known.names:
-        raise DataError(
-            f"{labels}: does not begin with the dataset's classes ({', '.join(known.names)}). Use --overwrite."
-        )
-    unknown = sorted(label for label in found.labels if listed.id_of(label) is None)
-    if unknown:
-        lines = [
-            f"'{label}' ({found.labels[label]} shape{'s' if found.labels[label] > 1 else ''}, first in {found.first_seen[label]}).{listed.closest(label)}"
-            for label in unknown
-        ]
-        raise DataError(
-            f"{labels}: does not list {len(unknown)} of the labels used: " + " ".join(lines) + " Add or rename them."
-        )
-    return listed
+def _parts(path: Path) -> tuple[str, ...]:
+    return path.parts
 
 
-def output_stems(annotated: Sequence[Path], source: Path, recorded: dict[str, str]) -> dict[Path, str]:
-    """A file name for each annotation: its own, or its path joined by `__` where two share one name.
-
-    recorded   stems by annotation, relative to `source`, that a dataset uses already; they stay as they are
-    Names are compared without case, because Windows and macOS do not tell `A.png` from `a.png`.
-    """
-    relative = {path: path.relative_to(source) for path in annotated}
-    stems = {path: recorded[name] for path in annotated if (name := relative[path].as_posix()) in recorded}
-    taken = {stem.casefold() for stem in recorded.values()}
-    new = [path for path in annotated if path not in stems]
-    plain = {path: _safe(path.name[: -len(".json")]) for path in new}
-    uses = Counter([stem.casefold() for stem in plain.values()] + list(taken))
-    taken |= {stem for stem, count in uses.items() if count == 1}
-    for path in new:
-        stem = plain[path]
-        if uses[stem.casefold()] > 1:
-            base = stem = _safe("__".join((*relative[path].parts[:-1], stem)))
-            number = 1
-            while stem.casefold() in taken:
-                number += 1
-                stem = f"{base}__{number}"
-            taken.add(stem.casefold())
-        stems[path] = stem
-    return {path: stems[path] for path in annotated}
+def _links(source: Path) -> list[Finding]:
+    text = "is a link to a folder; what is behind it was not read."
+    return [
+        Finding(str(path), text, "Convert it by a path of its own.", "linked-folder") for path in linked_folders(source)
+    ]
 
 
-def _safe(stem: str) -> str:
-    """A stem that survives a list file of one stem a line and every file system."""
-    cleaned = _UNSAFE.sub("_", stem).strip().lstrip(".").rstrip(". ") or "unnamed"
-    if cleaned.partition(".")[0].casefold() in _RESERVED:
-        cleaned = f"{cleaned}_"
-    if len(cleaned.encode("utf-8")) > _LONGEST_STEM:
-        mark = hashlib.sha256(stem.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        cleaned = cleaned.encode("utf-8")[: _LONGEST_STEM - 14].decode("utf-8", "ignore") + f"__{mark}"
-    return cleaned
+def _places(failures: Sequence[Finding]) -> list[Path]:
+    return [Path(failure.place.partition(": ")[0]) for failure in failures]
 
 
 def failure_of(path: Path, error: DataError) -> Finding:
     """The error of one file as an entry of a report."""
     text = str(error)
     place = str(path)
-    return Finding(place, text[len(place) + 2 :] if text.startswith(f"{place}: ") else text)
+    reason = text[len(place) + 2 :] if text.startswith(f"{place}: ") else text
+    return Finding(place, reason, code="not-converted", level="error")
 
 
 def nothing_converted(failures: Sequence[Finding]) -> DataError:

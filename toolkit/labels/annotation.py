@@ -3,8 +3,9 @@
 Points are (x, y) in pixels, pixel (0, 0) is the top left one; sizes are (H, W).
 """
 
+import functools
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -41,6 +42,7 @@ class Shape:
     group_id   shapes of one label with the same id are one instance; None: an instance of its own
     bitmap     bool (h, w), only for kind "mask": placed with its top left pixel at points[0]
     text       the annotator's free description
+    number     its position in the file, from 0; -1: not from a file
     """
 
     label: str
@@ -49,8 +51,10 @@ class Shape:
     group_id: int | None = None
     bitmap: npt.NDArray[np.bool_] | None = None
     text: str = ""
+    number: int = field(default=-1, compare=False)
 
 
+@functools.lru_cache(4096)
 def clean_label(text: str) -> str:
     """A label as it is compared and written: composed characters (NFC), single blanks, none at the ends, no BOM.
 
@@ -64,12 +68,14 @@ class Annotation:
     """All that was saved for one image.
 
     path         the annotation file
-    image        the encoded image file's bytes if they were embedded, else the recorded path as written
-                 (relative to the annotation file, with any slashes), or None if neither was recorded
+    image        the encoded image file's bytes if they were embedded (b"" if they were not asked for), else the
+                 recorded path as written (relative to the annotation file, with any slashes), or None if neither
+                 was recorded
+    recorded     the recorded path, also when the image was embedded; "" if none
     size         (H, W) as recorded, or None
     shapes       in drawing order: later ones lie on top
     version      the writer's version text, "" if none
-    skipped      shapes that were left out while reading, and why
+    findings     shapes that were left out while reading, and whatever else looked odd
     """
 
     path: Path
@@ -77,4 +83,5 @@ class Annotation:
     size: tuple[int, int] | None
     shapes: tuple[Shape, ...]
     version: str = ""
-    skipped: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    recorded: str = ""

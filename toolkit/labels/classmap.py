@@ -90,21 +90,28 @@ class ClassMap:
 
         Both names may be missing; blank lines are passed over. Raises AnnotationError with file and line.
         """
-        lines = _read_lines(path)
+        return cls._listed(path, "line", _read_lines(path))
+
+    @classmethod
+    def from_names(cls, path: Path, names: Iterable[str]) -> "ClassMap":
+        """Like `from_labels`, for the names that a list of another format holds."""
+        return cls._listed(path, "entry", list(enumerate(names, 1)))
+
+    @classmethod
+    def _listed(cls, path: Path, place: str, lines: list[tuple[int, str]]) -> "ClassMap":
         names = [name for _, name in lines]
-        _refuse_repeats(path, lines)
+        _refuse_repeats(path, lines, place)
         for number, name in lines[1:]:
             if name == IGNORE_LABEL:
-                raise AnnotationError(f"{path}: line {number}: {IGNORE_LABEL} must be the first label.")
+                raise AnnotationError(f"{path}: {place} {number}: {IGNORE_LABEL} must be the first label.")
             if name == BACKGROUND_LABEL and names.index(name) != int(names[0] == IGNORE_LABEL):
                 raise AnnotationError(
-                    f"{path}: line {number}: {BACKGROUND_LABEL} is class 0 and must stand before every other class."
+                    f"{path}: {place} {number}: {BACKGROUND_LABEL} is class 0 and must stand before every other class."
                 )
         names = [name for name in names if name not in (IGNORE_LABEL, BACKGROUND_LABEL)]
         if not names:
-            raise AnnotationError(f"{path}: names no class. Write one label a line.")
-        names = [BACKGROUND_LABEL, *names]
-        return _named(path, names)
+            raise AnnotationError(f"{path}: names no class. Write one label a {place}.")
+        return _named(path, [BACKGROUND_LABEL, *names])
 
     @classmethod
     def read(cls, path: Path) -> "ClassMap":
@@ -127,12 +134,12 @@ def _named(path: Path, names: list[str]) -> ClassMap:
         raise DataError(f"{path}: {error}") from None
 
 
-def _refuse_repeats(path: Path, lines: list[tuple[int, str]]) -> None:
+def _refuse_repeats(path: Path, lines: list[tuple[int, str]], place: str = "line") -> None:
     first: dict[str, int] = {}
     for number, name in lines:
         if name in first:
             raise DataError(
-                f"{path}: line {number}: '{name}' is listed twice, first in line {first[name]}. Remove one."
+                f"{path}: {place} {number}: '{name}' is listed twice, first in {place} {first[name]}. Remove one."
             )
         first[name] = number
 

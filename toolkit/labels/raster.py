@@ -1,12 +1,14 @@
 """Shapes -> masks, pixel for pixel as labelme draws them.
 
 labelme fills each shape with Pillow's ImageDraw into a mask of its own and pastes it over what is there. Drawing
-every shape straight into one canvas with its id gives the same pixels; that is what happens here. Pixel (i, j)
-lies at x = i, y = j, both ends of a shape are inclusive, later shapes cover earlier ones.
+every shape straight into one canvas gives the same pixels. Here each shape is drawn once, with its own number; the
+class mask, the instance mask, the pixel counts and the shapes that nothing is seen of all follow from that canvas
+by a table. Pixel (i, j) lies at x = i, y = j, both ends of a shape are inclusive, later shapes cover earlier ones.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,56 +22,91 @@ LINE_WIDTH = 10
 POINT_SIZE = 5
 """Radius in pixels; what labelme draws points with."""
 
+MOST_INSTANCES = 65_535
+"""What a 16-bit PNG holds; instances beyond share the last number."""
+
+_BYTE_SHAPES = 255  # so many shapes, numbered from 1, fit into a canvas of bytes
 _LARGEST_PIL_RADIUS = 10_000  # Pillow walks every row of an ellipse, inside the canvas or not: minutes for 1e7
 
 
-def draw_classes(
-    shapes: Iterable[tuple[Shape, int]],
-    size: tuple[int, int],
-    *,
-    background: int = 0,
-    line_width: int = LINE_WIDTH,
-    point_size: int = POINT_SIZE,
-) -> Mask:
-    """Draw (shape, class id 0..255) pairs in order into a uint8 (H, W) mask that starts as `background`."""
-    canvas = _Canvas("L", size, background, line_width, point_size)
-    for shape, class_id in shapes:
-        canvas.draw(shape, class_id)
-    return canvas.array().astype(np.uint8, copy=False)
+class Drawing:
+    """Shapes drawn over each other.
 
-
-def draw_instances(
-    shapes: Iterable[Shape],
-    classes: Mask,
-    *,
-    line_width: int = LINE_WIDTH,
-    point_size: int = POINT_SIZE,
-) -> npt.NDArray[np.uint16]:
-    """Draw each instance with a number 1, 2, ... in order of first appearance: uint16 (H, W), 0 is none.
-
-    Shapes with the same label and group id are one instance. Pixels whose class is background (0) or ignore (255)
-    in `classes`, uint8 (H, W), belong to no instance.
+    shapes     in the order in which they cover each other, the last on top
+    size       (H, W)
+    visible    pixels that are seen of each shape, in the order of `shapes`
     """
-    canvas = _Canvas("I", (classes.shape[0], classes.shape[1]), 0, line_width, point_size)
+
+    def __init__(
+        self,
+        shapes: Sequence[Shape],
+        size: tuple[int, int],
+        *,
+        line_width: int = LINE_WIDTH,
+        point_size: int = POINT_SIZE,
+    ) -> None:
+        self.shapes = tuple(shapes)
+        self.size = size
+        canvas = _Canvas("L" if len(shapes) <= _BYTE_SHAPES else "I", size, line_width, point_size)
+        for number, shape in enumerate(shapes, 1):
+            canvas.draw(shape, number)
+        self._image = canvas.image
+        if self._image.mode == "L":
+            counts = self._image.histogram()  # twice as fast as numpy's bincount
+        else:
+            counts = np.bincount(np.asarray(self._image).ravel(), minlength=len(shapes) + 1).tolist()
+        self._counts = counts[: len(shapes) + 1]
+
+    @property
+    def visible(self) -> list[int]:
+        return self._counts[1:]
+
+    def classes(self, ids: Sequence[int], *, background: int = 0) -> Mask:
+        """uint8 (H, W): the class id, 0..255, of the topmost shape by `ids`, `background` where there is none."""
+        return self._mapped([background, *ids], np.uint8)
+
+    def instances(self, ids: Sequence[int], numbers: Sequence[int]) -> npt.NDArray[Any]:
+        """The instance number of the topmost shape, uint8 (H, W), or uint16 if a number is above 255.
+
+        0 is none: no shape, or one whose class by `ids` is background (0) or ignore (255).
+        """
+        shown = [0 if class_id in (0, IGNORE) else number for class_id, number in zip(ids, numbers, strict=True)]
+        large = max(shown, default=0) > 255
+        return self._mapped([0, *(min(n, MOST_INSTANCES) for n in shown)], np.uint16 if large else np.uint8)
+
+    def pixels(self, ids: Sequence[int], *, background: int = 0) -> npt.NDArray[np.int64]:
+        """int64 (256,): pixels by class id."""
+        return np.bincount([background, *ids], self._counts, 256).astype(np.int64)
+
+    def _mapped(self, table: list[int], dtype: type[np.unsignedinteger[Any]]) -> npt.NDArray[Any]:
+        if self._image.mode == "L":
+            return np.asarray(self._image.point(table + [0] * (256 - len(table))))
+        values: npt.NDArray[Any] = np.array(table, dtype)[np.asarray(self._image)]
+        return values
+
+
+def instance_numbers(shapes: Sequence[Shape]) -> list[int]:
+    """1, 2, ... in order of first appearance; shapes of one label and group id share a number."""
     numbers: dict[tuple[str, int | None, int], int] = {}
-    for index, shape in enumerate(shapes):
-        key = (shape.label, shape.group_id, -1 if shape.group_id is not None else index)
-        canvas.draw(shape, numbers.setdefault(key, len(numbers) + 1))
-    instances = canvas.array().astype(np.uint16)
-    instances[(classes == 0) | (classes == IGNORE)] = 0
-    return instances
+    return [
+        numbers.setdefault((s.label, s.group_id, -1 if s.group_id is not None else index), len(numbers) + 1)
+        for index, s in enumerate(shapes)
+    ]
+
+
+def draw_classes(shapes: Sequence[tuple[Shape, int]], size: tuple[int, int], *, background: int = 0) -> Mask:
+    """Draw (shape, class id 0..255) pairs in order into a uint8 (H, W) mask that starts as `background`."""
+    drawing = Drawing([shape for shape, _ in shapes], size)
+    return drawing.classes([class_id for _, class_id in shapes], background=background)
 
 
 class _Canvas:
-    def __init__(self, mode: str, size: tuple[int, int], fill: int, line_width: int, point_size: int) -> None:
+    def __init__(self, mode: str, size: tuple[int, int], line_width: int, point_size: int) -> None:
         height, width = size
-        self._image = Image.new(mode, (width, height), fill)
-        self._draw = ImageDraw.Draw(self._image)
+        self.image = Image.new(mode, (width, height), 0)
+        self._draw = ImageDraw.Draw(self.image)
         self._line_width = line_width
         self._point_size = point_size
-
-    def array(self) -> npt.NDArray[np.generic]:
-        return np.array(self._image)
 
     def draw(self, shape: Shape, value: int) -> None:
         xy = list(shape.points)
@@ -96,10 +133,12 @@ class _Canvas:
         if radius <= _LARGEST_PIL_RADIUS:
             self._draw.ellipse(((x - radius, y - radius), (x + radius, y + radius)), fill=value, outline=value)
             return
-        width, height = self._image.size
-        columns, rows = np.arange(width)[None, :], np.arange(height)[:, None]
-        inside = (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
-        self._image.paste(value, (0, 0), Image.fromarray(inside))
+        width, height = self.image.size
+        for row in range(max(0, math.ceil(y - radius)), min(height - 1, math.floor(y + radius)) + 1):
+            half = math.sqrt(radius**2 - (row - y) ** 2)
+            first, last = max(0, math.ceil(x - half)), min(width - 1, math.floor(x + half))
+            if first <= last:
+                self._draw.line(((first, row), (last, row)), fill=value)
 
     def _paste(self, shape: Shape, value: int) -> None:
         # labelme 7: corners are rounded; a whole-number box crops the bitmap, a fractional one leaves it whole
@@ -111,4 +150,4 @@ class _Canvas:
             height, width = max(0, min(height, bottom - top + 1)), max(0, min(width, right - left + 1))
         patch = np.ascontiguousarray(shape.bitmap[:height, :width])
         if patch.size:
-            self._image.paste(value, (left, top), Image.fromarray(patch))
+            self.image.paste(value, (left, top), Image.fromarray(patch))

@@ -82,6 +82,10 @@ class VocFolder:
         return self.root / "sources.csv"
 
     @property
+    def records_file(self) -> Path:
+        return self.root / "records.jsonl"
+
+    @property
     def report_file(self) -> Path:
         return self.root / "report.json"
 

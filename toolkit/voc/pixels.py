@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +17,18 @@ from toolkit.errors import ImageError
 from toolkit.files import writing
 from toolkit.labels.annotation import Mask
 from toolkit.labels.classmap import voc_palette
+from toolkit.voc.png import encode_png_mask
 
 _ORIENTATION_TAG = 0x0112
 _TURNED_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # where image viewers, and labelme, obey the orientation tag
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 JPEG_QUALITY = 95
+
+LARGEST_PICTURE = 500_000_000
+"""Pixels; what a picture may declare before it is refused. As RGB in memory that is 1.5 GB."""
+
+_pillow_limit = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,18 @@ class Header:
 
 
 @contextlib.contextmanager
-def _opened(source: Path | bytes, place: str) -> Iterator[Image.Image]:
+def _opened(source: Path | bytes, place: str, largest: int = LARGEST_PICTURE) -> Iterator[Image.Image]:
     """Open without decoding; every way in which Pillow can fail becomes ImageError naming the place."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd but readable files
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            with _open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                if image.width * image.height > largest:
+                    millions = f"{image.width * image.height / 1e6:.0f} million"
+                    raise ImageError(
+                        f"{place}: refused before decoding: {image.width} x {image.height} are {millions} pixels, "
+                        f"the limit is {largest / 1e6:g} million. Cut the picture into parts or raise the limit."
+                    )
                 yield image
     except FileNotFoundError:
         raise ImageError(f"{place}: there is no such file.") from None
@@ -60,9 +74,22 @@ def _opened(source: Path | bytes, place: str) -> Iterator[Image.Image]:
         raise ImageError(f"{place}: cannot be decoded ({error}). Replace the file.") from None
 
 
-def read_header(source: Path | bytes, place: str) -> Header:
-    """Read an image's header. `place` names the source in messages. Raises ImageError."""
-    with _opened(source, place) as image:
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    """Image.open with seg's own limit on the size in place of Pillow's, which a program can set only for itself."""
+    with _pillow_limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(source)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def read_header(source: Path | bytes, place: str, *, largest: int = LARGEST_PICTURE) -> Header:
+    """Read an image's header. `place` names the source in messages.
+
+    Raises ImageError, also if the picture declares more than `largest` pixels.
+    """
+    with _opened(source, place, largest) as image:
         orientation = 1
         if image.format in _TURNED_FORMATS:
             value = image.getexif().get(_ORIENTATION_TAG, 1)
@@ -76,13 +103,15 @@ def read_header(source: Path | bytes, place: str) -> Header:
         )
 
 
-def decode_rgb(source: Path | bytes, place: str, *, upright: bool = True) -> npt.NDArray[np.uint8]:
+def decode_rgb(
+    source: Path | bytes, place: str, *, upright: bool = True, largest: int = LARGEST_PICTURE
+) -> npt.NDArray[np.uint8]:
     """Decode to uint8 (H, W, 3) RGB, 0..255, turned upright by the EXIF orientation unless told otherwise.
 
     More than 8 bits a channel are stretched from their minimum..maximum to 0..255, as labelme shows them;
     transparency is dropped; of several frames the first is taken. Raises ImageError naming `place`.
     """
-    with _opened(source, place) as image:
+    with _opened(source, place, largest) as image:
         picture = image
         if upright and image.format in _TURNED_FORMATS:
             picture = ImageOps.exif_transpose(image)
@@ -130,16 +159,8 @@ def read_mask(path: Path) -> Mask:
 
 
 def encode_mask(mask: Mask, *, palette: bool = True) -> bytes:
-    """Encode class ids, uint8 (H, W), as PNG: mode P with the VOC colours, or plain grey values.
-
-    Level 1 with run-length coding is three times as fast as Pillow's default on masks, and smaller.
-    """
-    image = Image.fromarray(mask)
-    if palette:
-        image.putpalette(voc_palette().tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=1, compress_type=3)
-    return buffer.getvalue()
+    """Encode class ids, uint8 (H, W), as PNG: mode P with the VOC colours, or plain grey values."""
+    return encode_png_mask(mask, voc_palette().tobytes() if palette else None)
 
 
 def write_mask(path: Path, mask: Mask) -> None:
@@ -148,13 +169,11 @@ def write_mask(path: Path, mask: Mask) -> None:
         file.write(encode_mask(mask))
 
 
-def encode_instances(instances: npt.NDArray[np.uint16]) -> bytes:
-    """Encode instance numbers, uint16 (H, W), as a palette PNG, or as a 16-bit grey PNG above 254."""
+def encode_instances(instances: npt.NDArray[np.unsignedinteger[Any]]) -> bytes:
+    """Encode instance numbers, uint8 or uint16 (H, W), as a palette PNG, or as a 16-bit grey PNG above 254."""
     if instances.max(initial=0) <= 254:
-        return encode_mask(instances.astype(np.uint8))
-    buffer = io.BytesIO()
-    Image.fromarray(instances).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
+        return encode_mask(instances.astype(np.uint8, copy=False))
+    return encode_png_mask(instances.astype(np.uint16, copy=False), None)
 
 
 def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,184 @@
+"""What was converted from what: `records.jsonl`, one line an image sorted by stem, and `sources.csv` for people.
+
+While a conversion is at work its lines go to `.unfinished`, so that one that was killed can be finished; the first
+line there names the folder and the stems that were about to be written. Files are merged line by line: memory does
+not grow with what a record holds.
+"""
+
+import csv
+import heapq
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from toolkit.errors import DataError
+from toolkit.files import write_text, writing
+from toolkit.findings import Finding
+from toolkit.voc.folder import VocFolder
+
+Key = tuple[str, str]
+"""(folder, source) of a record."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of a dataset.
+
+    stem       its name in the dataset
+    folder     the folder that was converted, absolute
+    source     the annotation, or the picture that has none, relative to it
+    digest     sha256 of all that decided the bytes: annotation, picture, class ids, options
+    shapes     how many shapes were drawn, by label
+    pixels     pixels by class id, 255 included; those that occur
+    findings   what was left out or looked odd
+    """
+
+    stem: str
+    folder: str
+    source: str
+    digest: str
+    shapes: dict[str, int]
+    pixels: dict[int, int]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return self.folder, self.source
+
+    def as_line(self) -> bytes:
+        try:
+            return msgspec.json.encode(self) + b"\n"
+        except UnicodeEncodeError:  # a file name that is no text
+            return json.dumps(asdict(self)).encode() + b"\n"
+
+
+_RECORD = msgspec.json.Decoder(Record)
+
+
+def _record(line: bytes) -> Record:
+    """Raises ValueError or TypeError if the line is damaged."""
+    try:
+        return _RECORD.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.convert(json.loads(line), Record, strict=False)
+
+
+@dataclass
+class Memory:
+    """What a dataset remembers of earlier conversions.
+
+    stems      by (folder, source), also of images that an interrupted conversion was about to write
+    digests    by (folder, source), of images that were written
+    """
+
+    stems: dict[Key, str] = field(default_factory=dict)
+    digests: dict[Key, str] = field(default_factory=dict)
+
+    def seen_from(self, folder: Path) -> "Memory":
+        """What came from a folder that is gone counts as from `folder`: it was moved."""
+        here = str(folder.resolve())
+
+        def key(old: Key) -> Key:
+            return old if old[0] == here or Path(old[0]).is_dir() else (here, old[1])
+
+        return Memory({key(k): v for k, v in self.stems.items()}, {key(k): v for k, v in self.digests.items()})
+
+
+def recall(dataset: VocFolder) -> Memory:
+    """Read what is recorded, the work of an interrupted conversion included. Raises DataError if it is damaged."""
+    memory = Memory()
+    for record in read_records(dataset):
+        memory.stems[record.key], memory.digests[record.key] = record.stem, record.digest
+    memory.stems = _planned(dataset) | memory.stems
+    return memory
+
+
+def read_records(dataset: VocFolder) -> Iterator[Record]:
+    """Every record, by stem; of two for one stem the later. Raises DataError if the file is damaged."""
+    finished = _lines(dataset.records_file, damaged_is_error=True)
+    unfinished = _lines(dataset.unfinished, damaged_is_error=False)
+    last: Record | None = None
+    for record in heapq.merge(finished, unfinished, key=lambda record: record.stem):
+        if last is not None and last.stem != record.stem:
+            yield last
+        last = record
+    if last is not None:
+        yield last
+
+
+def _lines(path: Path, *, damaged_is_error: bool) -> Iterator[Record]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield _record(line)
+                except (ValueError, TypeError):
+                    if damaged_is_error:
+                        raise DataError(f"{path}: line {number} is damaged. Use --overwrite to convert anew.") from None
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error}). Use --overwrite to convert anew.") from None
+
+
+def _planned(dataset: VocFolder) -> dict[Key, str]:
+    try:
+        with dataset.unfinished.open("rb") as file:
+            plan = json.loads(file.readline() or b"{}")
+        return {(str(plan["folder"]), str(source)): str(stem) for source, stem in plan["stems"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+class Journal:
+    """The lines of a conversion at work. Records of an interrupted one before it are kept."""
+
+    def __init__(self, dataset: VocFolder, folder: str, stems: Mapping[str, str]) -> None:
+        if dataset.unfinished.exists():
+            _write_records(dataset)
+        write_text(dataset.unfinished, json.dumps({"folder": folder, "stems": dict(stems)}) + "\n")
+        self._file: BinaryIO = dataset.unfinished.open("ab", buffering=0)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, record: Record) -> None:
+        self._file.write(record.as_line())
+
+
+def finish_records(dataset: VocFolder) -> None:
+    """Turn what was recorded before and the journal into `records.jsonl` and `sources.csv`."""
+    _write_records(dataset)
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("stem", "source"))
+    writer.writerows((record.stem, record.source) for record in read_records(dataset))
+    write_text(dataset.sources_file, buffer.getvalue())
+
+
+def _write_records(dataset: VocFolder) -> None:
+    with writing(dataset.records_file) as file:
+        for record in read_records(dataset):
+            file.write(record.as_line())
+
+
+def refuse_strangers(memory: Memory, source: Path, coming: set[str]) -> None:
+    """Raise DataError if annotations of another folder that still exists bear the same names.
+
+    coming   annotations, relative to `source`, that are about to be converted
+    """
+    here = str(source.resolve())
+    both = sorted((name, folder) for folder, name in memory.stems if folder != here and name in coming)
+    if both:
+        raise DataError(
+            f"{source}: {both[0][0]} would replace the one of that name from {both[0][1]}. Convert a folder that holds "
+            "both, with --overwrite."
+        )
