@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,8 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     With `durable` the bytes and the rename are on the disk before this returns (for what cannot be made again).
     Raises SegError with the file's name if the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # short: the final name may be as long as allowed
+    # short: the final name may be as long as allowed; text, because making a Path takes as long as opening a file
+    partial = os.path.join(os.path.dirname(path), f".{os.urandom(8).hex()}.partial")
     renamed = False
     try:
         with _new_file(partial) as file:
@@ -26,7 +27,7 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        partial.replace(path)
+        os.replace(partial, path)
         renamed = True
         if durable:
             _sync_folder(path.parent)
@@ -37,15 +38,15 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     finally:
         if not renamed:
             with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
+                os.unlink(partial)
 
 
-def _new_file(path: Path) -> BinaryIO:
+def _new_file(path: str) -> BinaryIO:
     try:
-        return path.open("xb")
+        return open(path, "xb")
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, "xb")
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -60,6 +61,22 @@ def write_text(path: Path, text: str) -> None:
     Bytes of file names that are no text, which Python keeps as lone surrogates, are written as escapes.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def read_file(path: Path, largest: int) -> bytes:
+    """The bytes of an ordinary file of at most `largest` bytes, in as few system calls as possible.
+
+    Raises ValueError, its text meant for the user, for a larger file and for what is none: a pipe would make wait, a
+    device never end. OSError as usual.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("is no ordinary file. Delete it or give it another name.")
+        if status.st_size > largest:
+            raise ValueError(f"has {status.st_size / (1 << 30):.1f} GiB, at most {largest / (1 << 30):.0f} are read.")
+        return file.read()
 
 
 def numbered_folder(parent: Path, name: str) -> Path:
@@ -97,16 +114,18 @@ def new_folder(path: Path) -> Path:
 _RUN_FOLDER = re.compile(r"(train|predict)-[0-9]+")
 
 
-def files_below(root: Path) -> Iterator[Path]:
+def files_below(root: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[Path]:
     """Every file below a folder, sorted, without hidden folders and without what `seg` itself made in `runs/`.
 
+    suffixes    ends of names, in lower case
     Links to folders are not followed, so a loop of them ends nowhere.
     """
     for parent, folders, names in os.walk(root):
         in_runs = Path(parent).name == "runs"
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not (in_runs and _RUN_FOLDER.fullmatch(f)))
         for name in sorted(names):
-            yield Path(parent, name)
+            if name.lower().endswith(suffixes):
+                yield Path(parent, name)
 
 
 def linked_folders(root: Path) -> Iterator[Path]:

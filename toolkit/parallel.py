@@ -1,5 +1,6 @@
 """Work on many files, in this process or in others, with results in order."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -20,10 +21,11 @@ from toolkit.progress import Progress
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
-_SECONDS_TO_JUDGE = 0.1
-_FORK_COST = 0.2  # seconds of work left that make processes worth starting: a fork takes hundredths of a second,
+_SECONDS_TO_JUDGE = 0.04
+_FORK_COST = 0.08  # seconds of work left that make processes worth starting: a fork takes hundredths of a second,
 _SPAWN_COST = 6.0  # a fresh interpreter with its libraries 1 to 2 s of every core
 _SECONDS_A_CHUNK = 0.04
+_UNKNOWN_SECONDS = 0.004  # a job that was not timed: ten make a chunk
 _LARGEST_CHUNK = 64
 _MOST_WORKERS = 32
 
@@ -56,7 +58,7 @@ class Crew:
         chunks wait at a time, so memory does not grow with their number.
         """
         outcomes: list[Outcome] = []
-        seconds = _SECONDS_A_CHUNK
+        seconds = _UNKNOWN_SECONDS
         if self._executor is None and self._pool is None and self._workers is None:
             outcomes, seconds = _timed(work, jobs)
             left = seconds * (len(jobs) - len(outcomes))
@@ -142,6 +144,7 @@ def _new_pool(workers: int) -> ProcessPoolExecutor:
 
 def _end_with_parent() -> None:
     """A worker whose parent was killed would wait for work for ever."""
+    gc.freeze()  # what the parent made is not looked through again, nor are its pages copied for that
 
     def watch() -> None:
         parent = multiprocessing.parent_process()

@@ -64,7 +64,8 @@ def assert_same_as_labelme(shapes: list[Shape]) -> None:
     assert mine.dtype == np.uint8
     ids = [IDS[shape.label] % 256 for shape in shapes]
     np.testing.assert_array_equal(draw_instances(shapes, ids), np.where(classes == -1, 0, instances))
-    assert Drawing(shapes, SIZE).pixels(ids).tolist() == np.bincount(mine.ravel(), minlength=256).tolist()
+    counts = np.bincount(mine.ravel(), minlength=256)
+    assert Drawing(shapes, SIZE).pixels(ids) == {value: count for value, count in enumerate(counts.tolist()) if count}
 
 
 @pytest.mark.parametrize("kind", sorted(COUNTS))

@@ -292,7 +292,7 @@ def test_anything_in_any_field_gives_an_annotation_or_its_error(
     draw_classes([(item, 1) for item in annotation.shapes], SIZE)
     if "shapes" not in top:
         assert annotation.shapes[-1].label == "good"
-        assert len(annotation.shapes) + len([s for s in annotation.findings if "shapes[" in s.place]) == 5
+        assert len(annotation.shapes) + len([s for s in annotation.findings if "shape skipped" in s.reason]) == 5
 
 
 @settings(

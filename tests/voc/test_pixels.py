@@ -68,7 +68,12 @@ def test_ids_beyond_a_byte_are_refused(tmp_path: Path) -> None:
 def test_instances_keep_their_numbers(tmp_path: Path, count: int, mode: str) -> None:
     instances = np.array([[0, 1, count]], np.uint16)
     path = tmp_path / "i.png"
-    path.write_bytes(encode_instances(instances))
+    path.write_bytes(
+        encode_instances(
+            Image.fromarray(instances.astype(np.int32)) if count > 255 else Image.fromarray(instances.astype(np.uint8)),
+            count,
+        )
+    )
     with Image.open(path) as image:
         assert image.mode == mode
         np.testing.assert_array_equal(np.array(image), instances)

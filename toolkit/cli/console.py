@@ -1,6 +1,7 @@
 """What the user sees: progress and messages on standard error, results on standard output."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,14 @@ def complain(text: str) -> None:
     """Print a message for the user."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def spare_blas_threads() -> None:
+    """numpy starts a thread for every core, which spins for a while; nothing in these commands multiplies matrices.
+
+    To be called before numpy is imported.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def show_findings(heading: str, findings: Sequence[Finding], where: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import make_progress, show, show_findings, show_json
+from toolkit.cli.console import make_progress, show, show_findings, show_json, spare_blas_threads
 from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Turn labelme annotations into a VOC dataset: pictures, masks, class_names.txt."""
+    spare_blas_threads()
     from toolkit.conversion import convert as job
     from toolkit.conversion.labelling import parse_pairs, parse_priorities
     from toolkit.conversion.options import LabelOptions

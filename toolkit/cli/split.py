@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import make_progress, show, show_json
+from toolkit.cli.console import make_progress, show, show_json, spare_blas_threads
 from toolkit.voc.layout import DEFAULT_ROOT
 
 
@@ -23,6 +23,7 @@ def split(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Choose which images are trained on and which are kept for validation."""
+    spare_blas_threads()
     from toolkit.voc import split as job
 
     made = job.split(

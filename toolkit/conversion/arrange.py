@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 
 from toolkit.conversion.options import DrawOptions
+from toolkit.errors import AnnotationError
 from toolkit.findings import Finding
 from toolkit.labels.annotation import Shape
+from toolkit.labels.labelme import LARGEST_BITMAPS
 from toolkit.labels.raster import Drawing
 
 
@@ -26,6 +28,9 @@ def rescaled(shapes: Sequence[Shape], old: tuple[int, int], new: tuple[int, int]
         bitmap = shape.bitmap
         if bitmap is not None:
             size = max(1, round(bitmap.shape[1] * across)), max(1, round(bitmap.shape[0] * down))
+            if size[0] * size[1] > LARGEST_BITMAPS:
+                text = f"scaled like its picture it would have {size[0]} x {size[1]} pixels"
+                raise AnnotationError(f"shapes[{shape.number}].mask: {text}. Correct imageHeight and imageWidth.")
             bitmap = np.asarray(Image.fromarray(bitmap).resize(size, Image.Resampling.NEAREST))
         scaled.append(replace(shape, points=points, bitmap=bitmap))
     return scaled

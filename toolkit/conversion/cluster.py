@@ -1,6 +1,7 @@
 """Work on a Dask cluster, through its `concurrent.futures` executor."""
 
 import importlib
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -23,6 +24,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
         distributed = importlib.import_module("distributed")
     except ImportError:
         raise UsageError("--dask needs the extra: pip install 'seg-toolkit[dask]'") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it prints tracebacks of what is said here in a line
     try:
         client = distributed.Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -14,13 +14,13 @@ from typing import Any
 from toolkit.conversion.cluster import dask_executor
 from toolkit.conversion.labelling import settle_labels
 from toolkit.conversion.options import UNLABELLED, DrawOptions, LabelOptions
-from toolkit.conversion.records import Journal, Memory, finish_records, read_records, recall, refuse_strangers
+from toolkit.conversion.records import Journal, Memory, Record, finish_records, recall, refuse_strangers
 from toolkit.conversion.render import Job, Plan, render
 from toolkit.conversion.replace import replacing
 from toolkit.conversion.report import ConvertReport, Totals
 from toolkit.conversion.scan import Scan, nothing_converted, scan
 from toolkit.conversion.stems import output_stems
-from toolkit.errors import DataError, UsageError, unknown_name
+from toolkit.errors import DataError, SegError, UsageError, unknown_name
 from toolkit.files import write_text
 from toolkit.findings import Finding
 from toolkit.parallel import Crew, shown
@@ -126,10 +126,15 @@ def _write_all(
     assert dataset is not None
     failures = list(found.failures)
     unchanged = written = 0
-    names = {job.path: job.path.relative_to(plan.source).as_posix() for job in jobs}
+    stems = {job.source: job.stem for job in jobs}
     for folder in (dataset.images, dataset.masks):
-        folder.mkdir(parents=True, exist_ok=True)
-    with Journal(dataset, plan.folder, {names[job.path]: job.stem for job in jobs}) as journal:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SegError(
+                f"{folder}: cannot be created: {error.strerror or error}. Choose another folder: --out."
+            ) from error
+    with Journal(dataset, plan.folder, stems) as journal:
         plan.labelling.classes.write(dataset.names_file)
         for outcome in shown(progress, crew.map(render, jobs), "Writing images and masks", len(jobs)):
             if outcome.failure is not None:
@@ -143,8 +148,7 @@ def _write_all(
                 unchanged += 1
     if not written + unchanged:
         raise nothing_converted(failures)
-    finish_records(dataset)
-    report = _report(plan, set(names.values()), found, failures, unchanged=unchanged, skipped=skipped)
+    report = _report(plan, set(stems), found, failures, unchanged=unchanged, skipped=skipped)
     write_text(dataset.report_file, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
     dataset.unfinished.unlink()
     return report
@@ -154,15 +158,18 @@ def _report(
     plan: Plan, coming: set[str], found: Scan, failures: list[Finding], *, unchanged: int, skipped: bool
 ) -> ConvertReport:
     assert plan.dataset is not None
-    totals, gone = Totals(), 0
-    ours = {plan.folder: True}
-    for record in read_records(plan.dataset):
-        if not ours.setdefault(record.folder, not Path(record.folder).is_dir()):  # gone: it was moved to here
-            continue
+    totals, gone, ours = Totals(), 0, {plan.folder: True}
+
+    def count(record: Record) -> None:
+        nonlocal gone
+        if not ours.setdefault(record.folder, not Path(record.folder).is_dir()):  # not there: it was moved to here
+            return
         if record.source in coming:
             totals.add(record)
         else:
             gone += 1
+
+    finish_records(plan.dataset, count)
     classes = plan.labelling.classes
     return ConvertReport(
         source=plan.source,

@@ -46,12 +46,12 @@ class PictureFinder:
         elsewhere = self.images is not None and self.images.is_dir()
         self._elsewhere = _by_name(_pictures_below(self.images)) if elsewhere and self.images is not None else {}
 
-    def annotated(self, path: Path, recorded: str, *, embedded: bool) -> Annotated:
-        """The picture by the path that the annotation `path` records, "" if none.
+    def annotated(self, path: Path, recorded: str, named: Path | None, *, embedded: bool) -> Annotated:
+        """The picture of the annotation `path`.
 
-        With an embedded picture only the recorded place is looked at.
+        recorded   the path that it records, "" if none; named: `recorded_file` of it
+        embedded   then only the recorded place is looked at
         """
-        named = _recorded_file(path.parent, recorded)
         if embedded:
             if named is not None and self._is_outside(named):
                 named = None
@@ -59,30 +59,25 @@ class PictureFinder:
             return Annotated(path, beside=named)
         findings: list[Finding] = []
         picture = self._in_images(path, recorded) if self.images is not None else None
-        if picture is None and named is not None:
+        if picture is None and named is not None and not self._is_outside(named):
             picture = named
-            if self._is_outside(named):
-                if named.suffix.lower() not in IMAGE_SUFFIXES:
-                    picture = None
-                else:
-                    text = (
-                        f"leads out of the folder, to '{recorded[:200]}'; read as a picture, nothing is written there."
-                    )
-                    findings.append(Finding(f"{path}: imagePath", text, code="picture-outside"))
+        elif picture is None and named is not None and named.suffix.lower() in IMAGE_SUFFIXES:
+            picture = named
+            text = f"leads out of the folder, to '{recorded[:200]}'; read as a picture, nothing is written there."
+            findings.append(Finding(f"{path}: imagePath", text, code="picture-outside"))
         if picture is None:
             candidates = self._by_names(path, recorded)
+            if not candidates:
+                return Annotated(path, missing=_missing(recorded))
             if len(candidates) > 1:
                 shown = ", ".join(str(c.relative_to(self.source)) for c in candidates[:3])
                 return Annotated(
                     path, missing=f"imagePath: '{recorded[:200]}' is not there, and several have its name: {shown}."
                 )
-            if candidates:
-                picture = candidates[0]
-                wrong = f"'{recorded[:200]}' is not there" if recorded else "is not recorded"
-                text = f"{wrong}; used {_from(path.parent, picture)}."
-                findings.append(Finding(f"{path}: imagePath", text, "", "picture-by-name"))
-        if picture is None:
-            return Annotated(path, missing=_missing(recorded))
+            picture = candidates[0]
+            wrong = f"'{recorded[:200]}' is not there" if recorded else "is not recorded"
+            text = f"{wrong}; used {_from(path.parent, picture)}."
+            findings.append(Finding(f"{path}: imagePath", text, "", "picture-by-name"))
         self._used.add(os.path.abspath(picture))
         return Annotated(path, picture, findings=tuple(findings))
 
@@ -121,19 +116,20 @@ class PictureFinder:
         return sorted(beside, key=lambda picture: IMAGE_SUFFIXES.index(picture.suffix.lower()))[:1] or found
 
 
-def _recorded_file(folder: Path, recorded: str) -> Path | None:
-    """The recorded path as it stands, or with its backslashes turned: both kinds of slashes separate on Windows."""
-    for name in dict.fromkeys((recorded, PureWindowsPath(recorded).as_posix() if recorded else "")):
-        if name and _is_picture(folder / name):
+def recorded_file(folder: Path, recorded: str) -> Path | None:
+    """The file at the recorded path as it stands, or with its backslashes turned: both kinds of slashes separate on Windows."""
+    forward = PureWindowsPath(recorded).as_posix() if "\\" in recorded else recorded
+    for name in dict.fromkeys((recorded, forward)):
+        if name and _is_picture(os.path.join(folder, name)):
             return folder / name
     return None
 
 
-def _is_picture(path: Path) -> bool:
+def _is_picture(path: str | Path) -> bool:
     """Whether there is such a file; labelme's own tutorial names an annotation as its image."""
     try:
-        return path.suffix.lower() != ".json" and path.is_file()
-    except (OSError, ValueError):  # too long a name, a NUL in it
+        return not str(path).lower().endswith(".json") and os.path.isfile(path)
+    except ValueError:  # a NUL in it
         return False
 
 

@@ -1,5 +1,6 @@
 """Everything besides the files themselves that decides what a conversion writes."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -46,11 +47,11 @@ class DrawOptions:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise UsageError(f"{name.replace('_', ' ')}: {least} to {most} pixels are possible, got {value}.")
-        if not self.max_megapixels > 0:
+        if not 0 < self.max_megapixels < math.inf:
             raise UsageError(f"max megapixels: a number above 0 is needed, got {self.max_megapixels:g}.")
         try:
             "".encode(self.encoding or "utf-8")
-        except LookupError:
+        except (LookupError, ValueError):  # unknown, or none for text
             raise UsageError(
                 f"encoding '{self.encoding}' is not known. Examples: gb18030, cp1252, shift_jis."
             ) from None
@@ -93,3 +94,6 @@ class LabelOptions:
         for old in olds:
             if olds.count(old) > 1:
                 raise UsageError(f"map: '{old}' is given two new names. Keep one.")
+        for label, value in self.priorities:
+            if math.isnan(value):
+                raise UsageError(f"priority: a number is needed for '{label}', got {value}.")

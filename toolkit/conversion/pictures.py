@@ -1,14 +1,16 @@
 """From an annotation's picture file to the bytes that are stored: how it was turned, how it is encoded."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from toolkit.conversion.options import DrawOptions
 from toolkit.errors import ImageError
+from toolkit.files import read_file
 from toolkit.findings import Finding
 from toolkit.labels.annotation import Annotation
-from toolkit.voc.jpeg import is_whole_jpeg
-from toolkit.voc.pixels import Header, decode_rgb, encode_jpeg, encode_png, read_header
+from toolkit.voc.jpeg import JpegHeader, read_whole_jpeg
+from toolkit.voc.pixels import LARGEST_JPEG_SIDE, Header, decode_rgb, encode_jpeg, encode_png, read_header
 
 _FIRST_TURNED = (3, 7)  # labelme shows pictures upright since 3.7.0, before it showed the stored frame
 _LARGEST_FILE = 4 << 30  # bytes
@@ -28,9 +30,9 @@ class Picture:
 def read_picture(path: Path) -> bytes:
     """The bytes of a picture file. Raises ImageError."""
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise ImageError(f"{path}: has more than 4 GiB. Cut the picture into parts.")
-        return path.read_bytes()
+        return read_file(path, _LARGEST_FILE)
+    except ValueError as error:
+        raise ImageError(f"{path}: {error}") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}.") from None
 
@@ -47,7 +49,10 @@ def prepare(data: bytes, place: str, annotation: Annotation | None, options: Dra
     if not data:
         raise ImageError(f"{place}: is empty (0 bytes). Replace the file.")
     findings: list[Finding] = []
-    header = read_header(data, place, largest=options.max_pixels)
+    jpeg = read_whole_jpeg(data)
+    if jpeg is not None and (jpeg.size[0] * jpeg.size[1] > options.max_pixels or not _can_be_decoded(jpeg.skeleton)):
+        jpeg = None  # refused in one place
+    header = read_header(data, place, largest=options.max_pixels) if jpeg is None else _header(jpeg)
     turn = _is_turned(annotation, header, place, options, findings) if annotation is not None else True
     if header.frames > 1 and header.format != "MPO":
         text = f"holds {header.frames} pictures; the first one is used."
@@ -55,11 +60,17 @@ def prepare(data: bytes, place: str, annotation: Annotation | None, options: Dra
     size = header.upright_size if turn else header.size
     plain = header.orientation == 1 and header.mode in ("RGB", "L")
     if plain and header.format in ("JPEG", "MPO") and options.image_format != "png":
-        if not is_whole_jpeg(data):  # to be noticed now, not in the middle of training
+        if jpeg is None:  # damage is to be noticed now, not in the middle of training
             decode_rgb(data, place, largest=options.max_pixels)
         return Picture(data, size, ".jpg", tuple(findings))
+    is_kept = plain and header.format == "PNG" and options.image_format != "jpg"
+    if not is_kept and options.image_format != "png" and max(size) > LARGEST_JPEG_SIDE:
+        raise ImageError(
+            f"{place}: has {size[1]} x {size[0]} pixels, but a side of a JPEG file at most {LARGEST_JPEG_SIDE}. "
+            "Use --image-format png."
+        )
     rgb = decode_rgb(data, place, upright=turn, largest=options.max_pixels)
-    if plain and header.format == "PNG" and options.image_format != "jpg":
+    if is_kept:
         return Picture(data, size, ".png", tuple(findings))
     if header.mode not in _EIGHT_BIT:
         text = f"has more than 8 bits a channel ({header.mode}); stretched from its own minimum and maximum to 0..255."
@@ -70,6 +81,21 @@ def prepare(data: bytes, place: str, annotation: Annotation | None, options: Dra
     if options.image_format == "png":
         return Picture(encode_png(rgb), size, ".png", tuple(findings))
     return Picture(encode_jpeg(rgb), size, ".jpg", tuple(findings))
+
+
+@lru_cache(256)
+def _can_be_decoded(skeleton: bytes) -> bool:
+    """Whether a decoder takes the tables of a JPEG file, see JpegHeader."""
+    try:
+        decode_rgb(skeleton, "")
+    except ImageError:
+        return False
+    return True
+
+
+def _header(jpeg: JpegHeader) -> Header:
+    mode = "L" if jpeg.channels == 1 else "RGB"
+    return Header(format="JPEG", mode=mode, size=jpeg.size, orientation=jpeg.orientation, frames=1)
 
 
 def compare_with_origin(beside: Path, size: tuple[int, int], path: Path) -> tuple[Finding, ...]:
@@ -102,7 +128,7 @@ def _is_turned(
     if stored != upright:
         return upright
     if not stored:
-        recorded, actual = (f"{w} x {h}" for h, w in (annotation.size, header.upright_size))
+        recorded, actual = (f"{w:.12g} x {h:.12g}" for h, w in (annotation.size, header.upright_size))
         if not options.rescale:
             raise ImageError(
                 f"{annotation.path}: imageHeight, imageWidth: the annotation is for a picture of {recorded} pixels, "

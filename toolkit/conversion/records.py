@@ -9,14 +9,14 @@ import csv
 import heapq
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from toolkit.errors import DataError
+from toolkit.errors import DataError, SegError
 from toolkit.files import write_text, writing
 from toolkit.findings import Finding
 from toolkit.voc.folder import VocFolder
@@ -151,23 +151,31 @@ class Journal:
         self._file.close()
 
     def add(self, record: Record) -> None:
-        self._file.write(record.as_line())
+        try:
+            self._file.write(record.as_line())
+        except OSError as error:
+            raise SegError(f"{self._file.name}: cannot be written: {error.strerror or error}. Free space.") from error
 
 
-def finish_records(dataset: VocFolder) -> None:
-    """Turn what was recorded before and the journal into `records.jsonl` and `sources.csv`."""
-    _write_records(dataset)
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("stem", "source"))
-    writer.writerows((record.stem, record.source) for record in read_records(dataset))
-    write_text(dataset.sources_file, buffer.getvalue())
+def finish_records(dataset: VocFolder, each: Callable[[Record], None]) -> None:
+    """Turn what was recorded before and the journal into `records.jsonl` and `sources.csv`; call `each` with them."""
+    with writing(dataset.sources_file) as sources, io.TextIOWrapper(sources, "utf-8", "backslashreplace", "") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("stem", "source"))
+
+        def tell(record: Record) -> None:
+            writer.writerow((record.stem, record.source))
+            each(record)
+
+        _write_records(dataset, tell)
 
 
-def _write_records(dataset: VocFolder) -> None:
+def _write_records(dataset: VocFolder, each: Callable[[Record], None] | None = None) -> None:
     with writing(dataset.records_file) as file:
         for record in read_records(dataset):
             file.write(record.as_line())
+            if each is not None:
+                each(record)
 
 
 def refuse_strangers(memory: Memory, source: Path, coming: set[str]) -> None:

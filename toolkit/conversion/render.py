@@ -5,9 +5,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from toolkit.conversion.arrange import covering_order, rescaled, unseen
 from toolkit.conversion.labelling import Labelling
@@ -20,8 +19,9 @@ from toolkit.errors import AnnotationError, DataError, ImageError
 from toolkit.files import write_bytes
 from toolkit.findings import Finding
 from toolkit.labels.annotation import Annotation, Shape
+from toolkit.labels.classmap import IGNORE
 from toolkit.labels.labelme import parse_labelme, read_annotation_bytes
-from toolkit.labels.raster import Drawing, instance_numbers
+from toolkit.labels.raster import MOST_INSTANCES, Drawing, instance_numbers
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.layout import IMAGE_SUFFIXES
 from toolkit.voc.pixels import encode_instances, encode_mask
@@ -46,6 +46,11 @@ class Plan:
     options: DrawOptions
     renewing: bool = False
 
+    @cached_property
+    def recipe(self) -> str:
+        """The options as text."""
+        return json.dumps(self.options.recipe(), sort_keys=True)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -64,6 +69,11 @@ class Job:
     def path(self) -> Path:
         return self.item if isinstance(self.item, Path) else self.item.path
 
+    @property
+    def source(self) -> str:
+        """The path relative to the folder that is converted."""
+        return self.path.relative_to(self.plan.source).as_posix()
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -81,57 +91,86 @@ def render(job: Job) -> Outcome:
         return Outcome(failure=failure_of(job.path, error))
 
 
+@dataclass(frozen=True)
+class _Input:
+    """What the files of a job hold; the text of the annotation itself is not kept.
+
+    annotation   None: a picture without one
+    data         the encoded picture; `place` names it in messages
+    shapes       what is drawn, under the names of the classes
+    """
+
+    annotation: Annotation | None
+    data: bytes
+    place: str
+    shapes: list[Shape]
+    digest: str
+
+
 def _render(job: Job) -> Record | None:
-    plan = job.plan
-    if isinstance(job.item, Path):
-        annotation, origin, data, place = None, b"", read_picture(job.item), str(job.item)
-    else:
-        origin = read_annotation_bytes(job.item.path)
-        annotation = parse_labelme(job.item.path, origin, encoding=plan.options.encoding)
-        if annotation is None:
-            raise AnnotationError(f"{job.path}: changed while it was converted. Run the command again.")
-        data, place = _picture_data(annotation, job.item)
-    shapes, ids = _labelled(annotation, plan) if annotation is not None else ([], [])
-    digest = _digest(
-        plan, origin, b"" if annotation is not None and isinstance(annotation.image, bytes) else data, shapes
-    )
-    if digest == job.digest and plan.dataset is not None and _is_complete(plan, job.stem):
+    plan, options = job.plan, job.plan.options
+    given = _read(job)
+    if given.digest == job.digest and plan.dataset is not None and _is_complete(plan.dataset, job.stem, options):
         return None
-    picture = prepare(data, place, annotation, plan.options)
-    findings = [*(annotation.findings if annotation is not None else ()), *picture.findings]
-    if isinstance(job.item, Annotated):
-        findings += job.item.findings
-        if job.item.beside is not None:
-            findings += compare_with_origin(job.item.beside, picture.size, job.path)
-    if annotation is not None and annotation.size is not None and plan.options.rescale:
-        shapes = rescaled(shapes, annotation.size, picture.size)
+    picture = prepare(given.data, given.place, given.annotation, options)
+    shapes = given.shapes
+    if options.rescale and given.annotation is not None and given.annotation.size is not None:
+        shapes = rescaled(shapes, given.annotation.size, picture.size)
+    order = covering_order(shapes, options, plan.labelling.ranks)
     numbers = instance_numbers(shapes)
-    order = covering_order(shapes, plan.options, plan.labelling.ranks)
-    drawing = Drawing(
-        [shapes[index] for index in order],
-        picture.size,
-        line_width=plan.options.line_width,
-        point_size=plan.options.point_size,
-    )
-    ids, numbers = [ids[index] for index in order], [numbers[index] for index in order]
-    findings += unseen(drawing, plan.options, job.path)
-    if plan.options.instances and max(numbers, default=0) > _PAGE_INSTANCES:
-        text = f"has {max(numbers)} instances; its instance mask is a 16-bit grey PNG."
-        findings.append(
-            Finding(str(job.path), text, "Programs that read 8 bits only need --no-instances.", "many-instances")
-        )
+    shapes, numbers = [shapes[index] for index in order], [numbers[index] for index in order]
+    ids = [plan.labelling.ids[shape.label] for shape in shapes]
+    drawing = Drawing(shapes, picture.size, line_width=options.line_width, point_size=options.point_size)
     if plan.dataset is not None:
         _write(plan, job.stem, picture, drawing, ids, numbers)
-    pixels = drawing.pixels(ids)
     return Record(
         stem=job.stem,
         folder=plan.folder,
-        source=job.path.relative_to(plan.source).as_posix(),
-        digest=digest,
+        source=job.source,
+        digest=given.digest,
         shapes=dict(sorted(Counter(shape.label for shape in shapes).items())),
-        pixels={int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
-        findings=tuple(findings),
+        pixels=drawing.pixels(ids),
+        findings=(*_findings(job, given, picture), *_findings_of_drawing(job, drawing, ids, numbers)),
     )
+
+
+def _read(job: Job) -> _Input:
+    plan = job.plan
+    if isinstance(job.item, Path):
+        data = read_picture(job.item)
+        return _Input(None, data, str(job.item), [], _digest(plan, b"", data, []))
+    text = read_annotation_bytes(job.item.path)
+    annotation = parse_labelme(job.item.path, text, encoding=plan.options.encoding)
+    if annotation is None:
+        raise AnnotationError(f"{job.path}: changed while it was converted. Run the command again.")
+    shapes = _labelled(annotation, plan)
+    data, place = _picture_data(annotation, job.item)
+    embedded = isinstance(annotation.image, bytes)
+    return _Input(annotation, data, place, shapes, _digest(plan, text, b"" if embedded else data, shapes))
+
+
+def _findings(job: Job, given: _Input, picture: Picture) -> list[Finding]:
+    """What looked odd while reading."""
+    if given.annotation is None or not isinstance(job.item, Annotated):
+        return list(picture.findings)
+    findings = [*given.annotation.findings, *picture.findings, *job.item.findings]
+    if job.item.beside is not None:
+        findings += compare_with_origin(job.item.beside, picture.size, job.path)
+    return findings
+
+
+def _findings_of_drawing(job: Job, drawing: Drawing, ids: Sequence[int], numbers: Sequence[int]) -> list[Finding]:
+    findings = unseen(drawing, job.plan.options, job.path)
+    most = max(
+        (number for class_id, number in zip(ids, numbers, strict=True) if class_id not in (0, IGNORE)), default=0
+    )
+    if job.plan.options.instances and most > _PAGE_INSTANCES:
+        text = f"has {most} instances; its instance mask is a 16-bit grey PNG."
+        if most > MOST_INSTANCES:
+            text += f" Those above {MOST_INSTANCES} share that number."
+        way_out = "Programs that read 8 bits only need --no-instances."
+        findings.append(Finding(str(job.path), text, way_out, "many-instances"))
+    return findings
 
 
 def _picture_data(annotation: Annotation, item: Annotated) -> tuple[bytes, str]:
@@ -142,30 +181,28 @@ def _picture_data(annotation: Annotation, item: Annotated) -> tuple[bytes, str]:
     return read_picture(item.picture), str(item.picture)
 
 
-def _labelled(annotation: Annotation, plan: Plan) -> tuple[list[Shape], list[int]]:
-    """The shapes that are drawn, under the names of their classes, and their class ids."""
-    names, ids = plan.labelling.names, plan.labelling.ids
+def _labelled(annotation: Annotation, plan: Plan) -> list[Shape]:
+    """The shapes that are drawn, under the names of their classes."""
     shapes = []
     for shape in annotation.shapes:
-        name = names.get(shape.label)
+        name = plan.labelling.names.get(shape.label)
         if name is not None:
             shapes.append(shape if name == shape.label else replace(shape, label=name))
-    return shapes, [ids[shape.label] for shape in shapes]
+    return shapes
 
 
 def _digest(plan: Plan, annotation: bytes, picture: bytes, shapes: Sequence[Shape]) -> str:
+    """sha256 over all that decides the bytes written; of the class ids only those that are used here."""
     labels = sorted({shape.label for shape in shapes})
     by_priority = plan.options.order == "priority"
     used = [(label, plan.labelling.ids[label], plan.labelling.ranks[label] if by_priority else 0) for label in labels]
-    recipe = json.dumps([_RULES, plan.options.recipe(), used])
-    parts = [hashlib.sha256(part).digest() for part in (recipe.encode(), annotation, picture)]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    parts = [repr((_RULES, plan.recipe, used)).encode("utf-8", "backslashreplace"), annotation, picture]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def _is_complete(plan: Plan, stem: str) -> bool:
-    dataset = plan.dataset
-    assert dataset is not None
-    if not dataset.mask(stem).is_file() or dataset.object_mask(stem).is_file() != plan.options.instances:
+def _is_complete(dataset: VocFolder, stem: str, options: DrawOptions) -> bool:
+    """Whether everything that was written for a stem is still there."""
+    if not dataset.mask(stem).is_file() or dataset.object_mask(stem).is_file() != options.instances:
         return False
     return any((dataset.images / f"{stem}{suffix}").is_file() for suffix in (".jpg", ".png"))
 
@@ -180,7 +217,9 @@ def _write(
             (dataset.images / f"{stem}{suffix}").unlink(missing_ok=True)
     write_bytes(dataset.images / f"{stem}{picture.suffix}", picture.data)
     if plan.options.instances:
-        write_bytes(dataset.object_mask(stem), encode_instances(drawing.instances(ids, numbers)))
+        write_bytes(
+            dataset.object_mask(stem), encode_instances(drawing.instance_image(ids, numbers), max(numbers, default=0))
+        )
     elif plan.renewing:
         dataset.object_mask(stem).unlink(missing_ok=True)
-    write_bytes(dataset.mask(stem), encode_mask(drawing.classes(ids)))  # last: a stem with a mask is complete
+    write_bytes(dataset.mask(stem), encode_mask(drawing.class_image(ids)))  # last: a stem with a mask is complete

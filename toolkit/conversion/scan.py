@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from toolkit.conversion.locate import Annotated, PictureFinder
+from toolkit.conversion.locate import Annotated, PictureFinder, recorded_file
 from toolkit.errors import AnnotationError, DataError
 from toolkit.files import files_below, linked_folders
 from toolkit.findings import Finding
@@ -43,6 +43,7 @@ class Scan:
 class _Skim:
     labels: dict[str, int] | None = None  # None: not labelme's
     recorded: str = ""
+    named: Path | None = None
     embedded: bool = False
     failure: Finding | None = None
 
@@ -63,9 +64,9 @@ def scan(
 
     Raises DataError if there is none to convert.
     """
-    files, pictures = _files(source, dataset)
+    files, pictures, others = _files(source, dataset)
     finder = PictureFinder(source, pictures, images)
-    found = Scan(findings=_links(source))
+    found = Scan(not_labelme=others, findings=_links(source))
     outcomes = (crew or Crew(0)).map(partial(_skim, encoding=encoding), files)
     for path, skim in zip(files, shown(progress, outcomes, "Reading annotations", len(files)), strict=True):
         if skim.failure is not None:
@@ -73,7 +74,7 @@ def scan(
         elif skim.labels is None:
             found.not_labelme.append(path)
         else:
-            found.annotated.append(finder.annotated(path, skim.recorded, embedded=skim.embedded))
+            found.annotated.append(finder.annotated(path, skim.recorded, skim.named, embedded=skim.embedded))
             for label, count in skim.labels.items():
                 found.labels[label] += count
                 found.first_seen.setdefault(label, path)
@@ -95,32 +96,46 @@ def _skim(path: Path, encoding: str | None) -> _Skim:
     if annotation is None:
         return _Skim()
     labels = Counter(shape.label for shape in annotation.shapes)
-    return _Skim(dict(labels), annotation.recorded, isinstance(annotation.image, bytes))
+    named = recorded_file(path.parent, annotation.recorded)
+    return _Skim(dict(labels), annotation.recorded, named, isinstance(annotation.image, bytes))
 
 
-def _files(source: Path, dataset: VocFolder) -> tuple[list[Path], list[Path]]:
-    """JSON files and pictures below `source`, sorted by path; what `seg` itself wrote there is not looked at."""
+def _files(source: Path, dataset: VocFolder) -> tuple[list[Path], list[Path], list[Path]]:
+    """JSON files, pictures, and pipes called *.json below `source`, sorted by path.
+
+    What `seg` itself wrote there is not looked at. A link that leads nowhere is one of the files: it shall be missed.
+    """
     if not source.exists():
         raise DataError(f"{source}: there is no such folder.")
     if not source.is_dir():
         raise DataError(f"{source}: is a file. Give the folder in which labelme saved its JSON files.")
-    own = os.path.abspath(dataset.root) + os.sep
-    annotations, pictures = [], []
-    for path in files_below(source):
-        suffix = path.suffix.lower()
-        if suffix not in IMAGE_SUFFIXES and suffix != ".json":
+    inside, own = os.path.abspath(source) + os.sep, _own(source, dataset)
+    holds_own = own[0].startswith(inside)
+    annotations, pictures, others = [], [], []
+    for path in files_below(source, (".json", *IMAGE_SUFFIXES)):
+        if path.name.startswith("._") or (holds_own and os.path.abspath(path).startswith(own)):
             continue
-        if os.path.abspath(path).startswith(own) or path.name.startswith("._"):
-            continue
-        if suffix in IMAGE_SUFFIXES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             pictures.append(path)
-        elif is_annotation_file(path):
+        elif is_annotation_file(path) or path.is_symlink():
             annotations.append(path)
-    return sorted(annotations, key=_parts), sorted(pictures, key=_parts)
+        elif path.suffix:
+            others.append(path)
+    return sorted(annotations, key=_parts), sorted(pictures, key=_parts), sorted(others, key=_parts)
 
 
-def _parts(path: Path) -> tuple[str, ...]:
-    return path.parts
+def _own(source: Path, dataset: VocFolder) -> tuple[str, ...]:
+    """What paths of the dataset begin with; its parts where it lies in the folder itself."""
+    root = os.path.abspath(dataset.root)
+    if root != os.path.abspath(source):
+        return (root + os.sep,)
+    folders = (dataset.images, dataset.masks, dataset.objects, dataset.lists)
+    return (*(os.path.abspath(folder) + os.sep for folder in folders), os.path.abspath(dataset.report_file))
+
+
+def _parts(path: Path) -> str:
+    """Sorts by folder first, as comparing the parts of the path does."""
+    return str(path).replace(os.sep, "\0")
 
 
 def _links(source: Path) -> list[Finding]:
@@ -131,7 +146,7 @@ def _links(source: Path) -> list[Finding]:
 
 
 def _places(failures: Sequence[Finding]) -> list[Path]:
-    return [Path(failure.place.partition(": ")[0]) for failure in failures]
+    return [Path(failure.place) for failure in failures]
 
 
 def failure_of(path: Path, error: DataError) -> Finding:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,27 +20,31 @@ def output_stems(
     recorded   stems by path, relative to `source`, that a dataset uses already; they stay as they are
     taken      other stems that are in use
 
-    Names are compared without case, because Windows and macOS do not tell `A.png` from `a.png`. No path inside an
-    annotation has a say.
+    Names are compared without case and by composed characters, because Windows and macOS do not tell `A.png` from
+    `a.png`, nor macOS the two ways to write `ä`. No path inside an annotation has a say.
     """
     relative = {path: path.relative_to(source) for path in paths}
     stems = {path: recorded[name] for path in paths if (name := relative[path].as_posix()) in recorded}
-    used = {stem.casefold() for stem in (*recorded.values(), *taken)}
+    used = {_folded(stem) for stem in (*recorded.values(), *taken)}
     new = [path for path in paths if path not in stems]
     plain = {path: _safe(path.stem) for path in new}
-    uses = Counter([stem.casefold() for stem in plain.values()] + list(used))
+    uses = Counter([_folded(stem) for stem in plain.values()] + list(used))
     used |= {stem for stem, count in uses.items() if count == 1}
     for path in new:
         stem = plain[path]
-        if uses[stem.casefold()] > 1:
+        if uses[_folded(stem)] > 1:
             base = stem = _safe("__".join((*relative[path].parts[:-1], stem)))
             number = 1
-            while stem.casefold() in used:
+            while _folded(stem) in used:
                 number += 1
                 stem = f"{base}__{number}"
-            used.add(stem.casefold())
+            used.add(_folded(stem))
         stems[path] = stem
     return {path: stems[path] for path in paths}
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def _safe(stem: str) -> str:

@@ -4,6 +4,7 @@ Points are (x, y) in pixels, pixel (0, 0) is the top left one; sizes are (H, W).
 """
 
 import functools
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,13 +55,19 @@ class Shape:
     number: int = field(default=-1, compare=False)
 
 
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
+"""Control characters, which would command a terminal, and marks without width; not the joiners of some scripts."""
+
+
 @functools.lru_cache(4096)
 def clean_label(text: str) -> str:
-    """A label as it is compared and written: composed characters (NFC), single blanks, none at the ends, no BOM.
+    """A label as it is compared and written: composed characters (NFC), single blanks, none at the ends, none unseen.
 
     What looks alike must not become two classes.
     """
-    return " ".join(unicodedata.normalize("NFC", text.replace("\ufeff", "")).split())
+    return " ".join(unicodedata.normalize("NFC", _UNSEEN.sub("", text)).split())
 
 
 @dataclass(frozen=True)

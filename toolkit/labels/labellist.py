@@ -7,6 +7,7 @@
   priority: 2                          # for --order priority
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,25 @@ def read_label_list(path: Path) -> LabelList:
     return LabelList(ClassMap.from_names(path, names), aliases, priorities)
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is listed twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _entries(path: Path) -> list[Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
+        # the last three are what PyYAML lets through: 2020-13-45, !!bool x, !!int "", 5000 digits
         raise DataError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}).") from None
     if isinstance(content, dict) and isinstance(content.get("classes", content.get("labels")), list):
         content = content.get("classes", content.get("labels"))
@@ -89,8 +103,8 @@ def _entry(entry: Any, place: str) -> tuple[str, list[str], float | None]:
         others = [others]
     if others is not None and not isinstance(others, list):
         raise DataError(f"{place}: aliases: a list of labels is needed.")
-    if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int | float)):
-        raise DataError(f"{place}: priority: a number is needed, got {priority!r}.")
+    if priority is not None and not _is_number(priority):
+        raise DataError(f"{place}: priority: a number is needed, got {_shown(priority)}.")
     return _label(name, place), [_label(other, place) for other in others or []], priority
 
 
@@ -99,5 +113,14 @@ def _label(value: Any, place: str) -> str:
     if isinstance(value, bool):
         raise DataError(f"{place}: YAML takes this label for true or false. Put it in quotes.")
     if not isinstance(value, str | int | float) or not clean_label(str(value)):
-        raise DataError(f"{place}: a label is needed, got {value!r}.")
+        raise DataError(f"{place}: a label is needed, got {_shown(value)}.")
     return clean_label(str(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _shown(value: Any) -> str:
+    """For messages. Lists are not written out: a few lines of YAML hold more than any memory."""
+    return "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else repr(value)[:60]

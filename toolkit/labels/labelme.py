@@ -22,13 +22,15 @@ from msgspec import UNSET, Raw, UnsetType
 from PIL import Image
 
 from toolkit.errors import AnnotationError
-from toolkit.files import write_text
+from toolkit.files import read_file, write_text
 from toolkit.findings import Finding
 from toolkit.labels.annotation import KINDS, Annotation, Point, Shape, clean_label
 from toolkit.labels.payload import BadBitmap, bitmap, embedded_picture, is_null
 
 LARGEST_COORDINATE = 1_000_000.0
 """Pixels; beyond, Pillow silently fills half planes or takes minutes."""
+LARGEST_BITMAPS = 500_000_000
+"""Pixels of all mask shapes of one file together, a byte each in memory; a few bytes of PNG hold millions."""
 LARGEST_FILE = 1 << 30
 """Bytes; a larger file is no annotation of one picture."""
 
@@ -80,12 +82,9 @@ def read_labelme(path: Path, *, images: bool = True, encoding: str | None = None
 def read_annotation_bytes(path: Path) -> bytes:
     """The bytes of an annotation file. Raises AnnotationError if it cannot be read or is far too large."""
     try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise AnnotationError(
-                f"{path}: has {size / (1 << 30):.1f} GiB, too much for the annotation of one picture."
-            )
-        return path.read_bytes()
+        return read_file(path, LARGEST_FILE)
+    except ValueError as error:
+        raise AnnotationError(f"{path}: {error}") from None
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read: {error.strerror or error}.") from None
 
@@ -105,12 +104,15 @@ def parse_labelme(path: Path, data: bytes, *, images: bool = True, encoding: str
         items = list(enumerate(raw.shapes))
     if raw.imagePath is UNSET and raw.imageData is UNSET:
         return None
-    shapes = []
+    shapes, room = [], LARGEST_BITMAPS
     for index, item in items:
         try:
-            shapes.append(_shape(item, index, path, findings))
+            shape = _shape(item, index, path, findings, room)
         except _BadShape as bad:
             findings.append(bad.finding(f"{path}: shapes[{index}]"))
+        else:
+            shapes.append(shape)
+            room -= shape.bitmap.size if shape.bitmap is not None else 0
     recorded = raw.imagePath if isinstance(raw.imagePath, str) else ""
     image: bytes | str | None = recorded or None
     if raw.imageData is not UNSET and not is_null(raw.imageData):
@@ -157,15 +159,16 @@ class _BadShape(Exception):
 
 
 def _as_utf8(path: Path, data: bytes, encoding: str | None) -> bytes:
-    """The text without a byte order mark, as UTF-8. Raises AnnotationError."""
-    if encoding is None:
-        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            encoding = "utf-16"
-        else:
-            return data.removeprefix(b"\xef\xbb\xbf")
+    """The text without a byte order mark, as UTF-8; a mark says more than `encoding`. Raises AnnotationError."""
+    if data[:4] == b"\xff\xfe\0\0":
+        encoding = "utf-32"
+    elif data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif encoding is None or data[:3] == b"\xef\xbb\xbf":
+        return data.removeprefix(b"\xef\xbb\xbf")
     try:
         return data.decode(encoding).removeprefix("\ufeff").encode("utf-8", "surrogatepass")
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:
         raise AnnotationError(f"{path}: cannot be read as {encoding} text ({error}).") from None
 
 
@@ -188,7 +191,7 @@ def _loose_file(path: Path, data: bytes, findings: list[Finding]) -> tuple[_File
     items = []
     for index, item in enumerate(raw["shapes"]):
         try:
-            items.append((index, _loose_shape(item)))
+            items.append((index, _loose_shape(item, f"{path}: shapes[{index}]", findings)))
         except _BadShape as bad:
             findings.append(bad.finding(f"{path}: shapes[{index}]"))
     file = _File(
@@ -224,23 +227,27 @@ def _loads(path: Path, data: bytes) -> Any:
         raise AnnotationError(f"{path}: not an annotation ({error}).") from None
 
 
-def _loose_shape(item: object) -> _Shape:
+def _loose_shape(item: object, place: str, findings: list[Finding]) -> _Shape:
     """Check the types that the quick way demands. Raises _BadShape."""
     if not isinstance(item, dict):
         raise _BadShape("", f"an object is needed, got {_kind_of(item)}", "shape-type", "")
     label = item.get("label")
-    if isinstance(label, int | float) and not isinstance(label, bool):
+    if _is_number(label):
         label = str(label)
     if not isinstance(label, str):
-        raise _BadShape(".label", f"text is needed, got {label!r}", "no-label")
+        raise _BadShape(".label", f"text is needed, got {str(label)[:60]}", "no-label")
     kind, text = item.get("shape_type"), item.get("description")
     if not isinstance(kind, str | None):
-        raise _BadShape(".shape_type", f"{kind!r} is not one of {', '.join(KINDS)}", "unknown-kind", "")
+        raise _BadShape(".shape_type", f"{str(kind)[:60]} is not one of {', '.join(KINDS)}", "unknown-kind", "")
+    points, group = _points(item.get("points")), item.get("group_id")
+    if group is not None and _group(group) is None:
+        text_of = "a whole number is needed, got"
+        findings.append(Finding(f"{place}.group_id", f"{text_of} {str(group)[:60]!r} - not used.", code="group-field"))
     return _Shape(
         label=label,
-        points=_points(item.get("points")),
+        points=points,
         shape_type=kind,
-        group_id=_group(item.get("group_id")),
+        group_id=_group(group),
         description=text if isinstance(text, str) else None,
         mask=_raw(item.get("mask")) if kind == "mask" else _NOTHING,
     )
@@ -265,8 +272,8 @@ def _raw(value: object) -> Raw:
     return Raw(json.dumps(value).encode()) if value is not None else _NOTHING
 
 
-def _shape(item: _Shape, number: int, path: Path, findings: list[Finding]) -> Shape:
-    """From types that fit to a shape that can be drawn. Raises _BadShape."""
+def _shape(item: _Shape, number: int, path: Path, findings: list[Finding], room: int) -> Shape:
+    """From types that fit to a shape that can be drawn, its bitmap of at most `room` pixels. Raises _BadShape."""
     if not _is_writable(item.label):
         raise _BadShape(".label", f"{item.label!r} holds half a character and cannot be written", "no-label")
     label = clean_label(item.label)
@@ -290,7 +297,7 @@ def _shape(item: _Shape, number: int, path: Path, findings: list[Finding]) -> Sh
         kind=kind,
         points=points,
         group_id=item.group_id,
-        bitmap=_bitmap(item.mask, points, place, findings) if kind == "mask" else None,
+        bitmap=_bitmap(item.mask, points, place, findings, room) if kind == "mask" else None,
         text=item.description or "",
         number=number,
     )
@@ -310,11 +317,11 @@ def _fitted(kind: str, points: tuple[Point, ...]) -> tuple[str, tuple[Point, ...
     return kind, points
 
 
-def _bitmap(raw: Raw, points: tuple[Point, ...], place: str, findings: list[Finding]) -> Any:
+def _bitmap(raw: Raw, points: tuple[Point, ...], place: str, findings: list[Finding], room: int) -> Any:
     (x1, y1), (x2, y2) = points
     box = (max(1, round(y2) - round(y1) + 1), max(1, round(x2) - round(x1) + 1))
     try:
-        pixels = bitmap(raw, box)
+        pixels = bitmap(raw, box, room)
     except BadBitmap as bad:
         raise _BadShape(".mask", str(bad), "mask-picture") from None
     if max(abs(pixels.shape[0] - box[0]), abs(pixels.shape[1] - box[1])) > 1:

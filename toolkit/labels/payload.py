@@ -59,10 +59,11 @@ def embedded_picture(path: Path, raw: msgspec.Raw) -> bytes:
         raise AnnotationError(f"{path}: imageData: {error}. Save the annotation again in labelme.") from None
 
 
-def bitmap(raw: msgspec.Raw, box: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def bitmap(raw: msgspec.Raw, box: tuple[int, int], room: int) -> npt.NDArray[np.bool_]:
     """The bitmap of a mask shape, bool (h, w). Raises BadBitmap.
 
     box    (h, w) by the shape's two points; a picture that declares many times as much is not decoded
+    room   nor is one of more than so many pixels
     """
     if is_null(raw):
         raise BadBitmap("a mask shape needs its picture (base64 text), got nothing")
@@ -75,8 +76,16 @@ def bitmap(raw: msgspec.Raw, box: tuple[int, int]) -> npt.NDArray[np.bool_]:
                     raise BadBitmap(
                         f"the picture has {image.width} x {image.height} pixels, its box only {box[1]} x {box[0]}"
                     )
+                if image.width * image.height > room:
+                    raise BadBitmap(
+                        f"the masks of this file have too many pixels together, this one {image.width} x {image.height}"
+                    )
+                if image.format == "EPS":
+                    raise BadBitmap("a PNG is needed, got a program (EPS)")  # Pillow would have Ghostscript run it
                 pixels = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+    except BadBitmap:
+        raise
+    except Exception as error:  # Pillow's readers of damaged files raise whatever they stumble over
         raise BadBitmap(f"the picture cannot be read ({error})") from None
     if pixels.ndim != 2:
         raise BadBitmap(f"a picture with one channel is needed, got {pixels.shape[-1]}")

@@ -1,13 +1,15 @@
 """Shapes -> masks, pixel for pixel as labelme draws them.
 
 labelme fills each shape with Pillow's ImageDraw into a mask of its own and pastes it over what is there. Drawing
-every shape straight into one canvas gives the same pixels. Here each shape is drawn once, with its own number; the
-class mask, the instance mask, the pixel counts and the shapes that nothing is seen of all follow from that canvas
-by a table. Pixel (i, j) lies at x = i, y = j, both ends of a shape are inclusive, later shapes cover earlier ones.
+every shape straight into one canvas, with its class id or its instance number, gives the same pixels; drawing it again
+is quicker than translating what was drawn. Pixel (i, j) lies at x = i, y = j, both ends of a shape are inclusive, later
+shapes cover earlier ones.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,6 @@ POINT_SIZE = 5
 MOST_INSTANCES = 65_535
 """What a 16-bit PNG holds; instances beyond share the last number."""
 
-_BYTE_SHAPES = 255  # so many shapes, numbered from 1, fit into a canvas of bytes
 _LARGEST_PIL_RADIUS = 10_000  # Pillow walks every row of an ellipse, inside the canvas or not: minutes for 1e7
 
 
@@ -34,7 +35,6 @@ class Drawing:
 
     shapes     in the order in which they cover each other, the last on top
     size       (H, W)
-    visible    pixels that are seen of each shape, in the order of `shapes`
     """
 
     def __init__(
@@ -47,42 +47,62 @@ class Drawing:
     ) -> None:
         self.shapes = tuple(shapes)
         self.size = size
-        canvas = _Canvas("L" if len(shapes) <= _BYTE_SHAPES else "I", size, line_width, point_size)
-        for number, shape in enumerate(shapes, 1):
-            canvas.draw(shape, number)
-        self._image = canvas.image
-        if self._image.mode == "L":
-            counts = self._image.histogram()  # twice as fast as numpy's bincount
+        self._line_width = line_width
+        self._point_size = point_size
+
+    @cached_property
+    def _numbered(self) -> Image.Image:
+        """Each shape with its own number, from 1."""
+        return self._drawn(range(1, len(self.shapes) + 1))
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        """Pixels without a shape, then those that are seen of each shape."""
+        if self._numbered.mode == "L":
+            counts = self._numbered.histogram()  # twice as fast as numpy's bincount
         else:
-            counts = np.bincount(np.asarray(self._image).ravel(), minlength=len(shapes) + 1).tolist()
-        self._counts = counts[: len(shapes) + 1]
+            counts = np.bincount(np.asarray(self._numbered).ravel(), minlength=len(self.shapes) + 1).tolist()
+        return counts[: len(self.shapes) + 1]
 
     @property
     def visible(self) -> list[int]:
+        """Pixels that are seen of each shape."""
         return self._counts[1:]
 
-    def classes(self, ids: Sequence[int], *, background: int = 0) -> Mask:
-        """uint8 (H, W): the class id, 0..255, of the topmost shape by `ids`, `background` where there is none."""
-        return self._mapped([background, *ids], np.uint8)
+    def pixels(self, ids: Sequence[int], *, background: int = 0) -> dict[int, int]:
+        """Pixels by class id, of those that occur."""
+        pixels: Counter[int] = Counter()
+        for class_id, count in zip((background, *ids), self._counts, strict=True):
+            pixels[class_id] += count
+        return {class_id: pixels[class_id] for class_id in sorted(pixels) if pixels[class_id]}
 
-    def instances(self, ids: Sequence[int], numbers: Sequence[int]) -> npt.NDArray[Any]:
-        """The instance number of the topmost shape, uint8 (H, W), or uint16 if a number is above 255.
+    def class_image(self, ids: Sequence[int], *, background: int = 0) -> Image.Image:
+        """Mode L: the class id, 0..255, of the topmost shape, `background` where there is none."""
+        return self._drawn(ids, background)
+
+    def classes(self, ids: Sequence[int], *, background: int = 0) -> Mask:
+        """The same as an array: uint8 (H, W)."""
+        return np.asarray(self.class_image(ids, background=background))
+
+    def instance_image(self, ids: Sequence[int], numbers: Sequence[int]) -> Image.Image:
+        """The instance number of the topmost shape, mode L, or mode I if a number is above 255.
 
         0 is none: no shape, or one whose class by `ids` is background (0) or ignore (255).
         """
-        shown = [0 if class_id in (0, IGNORE) else number for class_id, number in zip(ids, numbers, strict=True)]
-        large = max(shown, default=0) > 255
-        return self._mapped([0, *(min(n, MOST_INSTANCES) for n in shown)], np.uint16 if large else np.uint8)
+        shown = [0 if i in (0, IGNORE) else min(n, MOST_INSTANCES) for i, n in zip(ids, numbers, strict=True)]
+        return self._numbered if shown == list(range(1, len(shown) + 1)) else self._drawn(shown)
 
-    def pixels(self, ids: Sequence[int], *, background: int = 0) -> npt.NDArray[np.int64]:
-        """int64 (256,): pixels by class id."""
-        return np.bincount([background, *ids], self._counts, 256).astype(np.int64)
+    def instances(self, ids: Sequence[int], numbers: Sequence[int]) -> npt.NDArray[Any]:
+        """The same as an array: uint8 (H, W), or uint16 if a number is above 255."""
+        image = self.instance_image(ids, numbers)
+        return np.asarray(image) if image.mode == "L" else np.asarray(image).astype(np.uint16)
 
-    def _mapped(self, table: list[int], dtype: type[np.unsignedinteger[Any]]) -> npt.NDArray[Any]:
-        if self._image.mode == "L":
-            return np.asarray(self._image.point(table + [0] * (256 - len(table))))
-        values: npt.NDArray[Any] = np.array(table, dtype)[np.asarray(self._image)]
-        return values
+    def _drawn(self, values: Sequence[int], background: int = 0) -> Image.Image:
+        mode = "L" if max(values, default=0) <= 255 else "I"
+        canvas = _Canvas(mode, self.size, background, self._line_width, self._point_size)
+        for shape, value in zip(self.shapes, values, strict=True):
+            canvas.draw(shape, value)
+        return canvas.image
 
 
 def instance_numbers(shapes: Sequence[Shape]) -> list[int]:
@@ -101,9 +121,9 @@ def draw_classes(shapes: Sequence[tuple[Shape, int]], size: tuple[int, int], *, 
 
 
 class _Canvas:
-    def __init__(self, mode: str, size: tuple[int, int], line_width: int, point_size: int) -> None:
+    def __init__(self, mode: str, size: tuple[int, int], fill: int, line_width: int, point_size: int) -> None:
         height, width = size
-        self.image = Image.new(mode, (width, height), 0)
+        self.image = Image.new(mode, (width, height), fill)
         self._draw = ImageDraw.Draw(self.image)
         self._line_width = line_width
         self._point_size = point_size

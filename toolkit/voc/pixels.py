@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +16,21 @@ from toolkit.errors import ImageError
 from toolkit.files import writing
 from toolkit.labels.annotation import Mask
 from toolkit.labels.classmap import voc_palette
-from toolkit.voc.png import encode_png_mask
+from toolkit.voc.png import encode_png_image, encode_png_mask
 
 _ORIENTATION_TAG = 0x0112
 _TURNED_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # where image viewers, and labelme, obey the orientation tag
+_PROGRAMS = ("EPS",)  # not pictures: Pillow has Ghostscript run them
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 JPEG_QUALITY = 95
+LARGEST_JPEG_SIDE = 65_500
+"""Pixels; what the library that writes JPEG files takes."""
 
 LARGEST_PICTURE = 500_000_000
 """Pixels; what a picture may declare before it is refused. As RGB in memory that is 1.5 GB."""
 
+_PALETTE = voc_palette().tobytes()
 _pillow_limit = threading.Lock()
 
 
@@ -57,6 +60,8 @@ def _opened(source: Path | bytes, place: str, largest: int = LARGEST_PICTURE) ->
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd but readable files
             with _open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                if image.format in _PROGRAMS:
+                    raise UnidentifiedImageError
                 if image.width * image.height > largest:
                     millions = f"{image.width * image.height / 1e6:.0f} million"
                     raise ImageError(
@@ -70,7 +75,9 @@ def _opened(source: Path | bytes, place: str, largest: int = LARGEST_PICTURE) ->
         raise ImageError(f"{place}: not an image in a known format. Replace the file.") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{place}: refused before decoding: {error} Cut the picture into parts.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's readers of damaged files raise whatever they stumble over
         raise ImageError(f"{place}: cannot be decoded ({error}). Replace the file.") from None
 
 
@@ -158,9 +165,10 @@ def read_mask(path: Path) -> Mask:
     return values
 
 
-def encode_mask(mask: Mask, *, palette: bool = True) -> bytes:
-    """Encode class ids, uint8 (H, W), as PNG: mode P with the VOC colours, or plain grey values."""
-    return encode_png_mask(mask, voc_palette().tobytes() if palette else None)
+def encode_mask(mask: Mask | Image.Image, *, palette: bool = True) -> bytes:
+    """Encode class ids, uint8 (H, W) or an image of mode L, as PNG: mode P with the VOC colours, or plain grey values."""
+    colors = _PALETTE if palette else None
+    return encode_png_image(mask, colors) if isinstance(mask, Image.Image) else encode_png_mask(mask, colors)
 
 
 def write_mask(path: Path, mask: Mask) -> None:
@@ -169,11 +177,11 @@ def write_mask(path: Path, mask: Mask) -> None:
         file.write(encode_mask(mask))
 
 
-def encode_instances(instances: npt.NDArray[np.unsignedinteger[Any]]) -> bytes:
-    """Encode instance numbers, uint8 or uint16 (H, W), as a palette PNG, or as a 16-bit grey PNG above 254."""
-    if instances.max(initial=0) <= 254:
-        return encode_mask(instances.astype(np.uint8, copy=False))
-    return encode_png_mask(instances.astype(np.uint16, copy=False), None)
+def encode_instances(instances: Image.Image, most: int) -> bytes:
+    """Encode instance numbers up to `most`, mode L or I, as a palette PNG, or as a 16-bit grey PNG above 254."""
+    if most <= 254:
+        return encode_mask(instances)
+    return encode_png_mask(np.asarray(instances).astype(np.uint16), None)
 
 
 def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 fast_zlib: Any
 try:
@@ -33,29 +34,41 @@ def encode_png_mask(mask: npt.NDArray[np.unsignedinteger[Any]], palette: bytes |
 
     palette    768 bytes, RGB by value, for uint8; None: grey. uint16 is always grey
     """
-    height, width = mask.shape
-    depth = 8 * mask.itemsize
-    header = struct.pack(">IIBBBBB", width, height, depth, _PALETTE if palette and depth == 8 else _GREY, 0, 0, 0)
+    if mask.dtype == np.uint8:
+        return encode_png_image(Image.fromarray(mask), palette)
+    big_endian = mask.astype(">u2")
+    rows = max(1, _BAND_BYTES // (2 * mask.shape[1]))
+    bands = (
+        np.pad(band.view(np.uint8).reshape(len(band), -1), ((0, 0), (1, 0))).tobytes()
+        for band in (big_endian[first : first + rows] for first in range(0, len(mask), rows))
+    )
+    return _png((mask.shape[0], mask.shape[1]), 16, None, bands)
+
+
+def encode_png_image(image: Image.Image, palette: bytes | None) -> bytes:
+    """Encode an image of mode L, the values of a mask, as PNG with or without a palette."""
+    return _png((image.height, image.width), 8, palette, _bands(image))
+
+
+def _bands(image: Image.Image) -> Iterator[bytes]:
+    """The rows, each after the byte 0 that says "no filter", band by band: a second whole picture is never held."""
+    rows = min(image.height, max(1, _BAND_BYTES // (image.width + 1)))
+    for top in range(0, image.height, rows):
+        bottom = min(image.height, top + rows)
+        band = Image.new("L", (image.width + 1, bottom - top))
+        band.paste(image if rows == image.height else image.crop((0, top, image.width, bottom)), (1, 0))
+        yield band.tobytes()
+
+
+def _png(size: tuple[int, int], depth: int, palette: bytes | None, bands: Iterator[bytes]) -> bytes:
+    height, width = size
+    header = struct.pack(">IIBBBBB", width, height, depth, _PALETTE if palette else _GREY, 0, 0, 0)
     chunks = [_SIGNATURE, _chunk(b"IHDR", header)]
-    if palette and depth == 8:
+    if palette:
         chunks.append(_chunk(b"PLTE", palette))
-    chunks.append(_chunk(b"IDAT", b"".join(_deflated(mask.astype(mask.dtype.newbyteorder(">"), copy=False)))))
-    chunks.append(_chunk(b"IEND", b""))
-    return b"".join(chunks)
-
-
-def _deflated(mask: npt.NDArray[Any]) -> Iterator[bytes]:
-    """The rows, each after the byte that says "no filter", band by band: a second whole picture is never held."""
-    height, width = mask.shape
-    row_bytes = 1 + width * mask.itemsize
-    rows = max(1, _BAND_BYTES // row_bytes)
-    band = np.zeros((rows, row_bytes), np.uint8)
     compressor = _compressor()
-    for first in range(0, height, rows):
-        part = np.ascontiguousarray(mask[first : first + rows])
-        band[: len(part), 1:] = part.view(np.uint8).reshape(len(part), -1)
-        yield compressor.compress(band[: len(part)].data)
-    yield compressor.flush()
+    data = b"".join((*map(compressor.compress, bands), compressor.flush()))
+    return b"".join((*chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")))
 
 
 def _compressor() -> _Compressor:
