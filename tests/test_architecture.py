@@ -19,6 +19,7 @@ FLOORS = {
     "report": 5,
     "runs": 4,
     "audit": 4,
+    "tally": 4,
     "data": 3,
     "models": 3,
     "losses": 3,
@@ -33,11 +34,11 @@ FLOORS = {
     "findings": 0,
     "parallel": 0,
 }
-MAY_LOOK_ACROSS = {("registry", "errors"), ("files", "errors"), ("parallel", "progress")}
+MAY_LOOK_ACROSS = {("registry", "errors"), ("files", "errors"), ("parallel", "errors"), ("parallel", "progress")}
 """The tree of errors is below everything, its own floor included, and so is the way to tell of progress."""
 
 TORCH_FREE_FLOORS = (0, 1, 2)
-TORCH_FREE_ROOMS = ("conversion", "audit")
+TORCH_FREE_ROOMS = ("conversion", "audit", "tally")
 LAZY_FILES = ("registry.py", "__init__.py")
 HEAVY = {"torch", "torchvision", "cv2", "matplotlib", "numpy", "PIL", "labelme", "sklearn"}
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from toolkit.audit.check import check as check
+    from toolkit.audit.report import AuditReport as AuditReport
     from toolkit.conversion.convert import convert as convert
     from toolkit.conversion.options import LabelOptions as LabelOptions
     from toolkit.conversion.report import ConvertReport as ConvertReport
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.prediction.run import PredictReport as PredictReport
     from toolkit.prediction.run import predict as predict
     from toolkit.runs.config import TrainConfig as TrainConfig
+    from toolkit.tally.statistics import statistics as statistics
     from toolkit.training.loop import TrainReport as TrainReport
     from toolkit.training.loop import train as train
     from toolkit.voc.split import Split as Split
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 # looked up on first use: `import toolkit` costs nothing, and convert and split never import torch
 _HOMES = {
+    "AuditReport": "toolkit.audit.report",
     "ConvertReport": "toolkit.conversion.report",
     "LabelOptions": "toolkit.conversion.options",
     "PredictReport": "toolkit.prediction.run",
@@ -42,10 +46,12 @@ _HOMES = {
     "TrainConfig": "toolkit.runs.config",
     "TrainReport": "toolkit.training.loop",
     "build_model": "toolkit.models.build",
+    "check": "toolkit.audit.check",
     "convert": "toolkit.conversion.convert",
     "load": "toolkit.prediction.predictor",
     "predict": "toolkit.prediction.run",
     "split": "toolkit.voc.split",
+    "statistics": "toolkit.tally.statistics",
     "train": "toolkit.training.loop",
 }
 

@@ -128,15 +128,18 @@ def files_below(root: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[Path]
                 yield Path(parent, name)
 
 
-def linked_folders(root: Path) -> Iterator[Path]:
-    """The links to folders below a folder, which `files_below` does not follow, unless they lead back into it."""
+def folders_not_read(root: Path) -> Iterator[tuple[Path, str]]:
+    """What `files_below` passes over without a word, and why: links to folders outside, folders without permission."""
     inside = Path(os.path.realpath(root))
-    for parent, folders, _ in os.walk(root):
+    refused: list[OSError] = []
+    for parent, folders, _ in os.walk(root, onerror=refused.append):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for path in (Path(parent, name) for name in folders):
             target = Path(os.path.realpath(path)) if path.is_symlink() else inside
             if not (target.is_relative_to(inside) or inside.is_relative_to(target)):
-                yield path
+                yield path, "is a link to a folder; what is behind it was not read."
+    for error in refused:
+        yield Path(error.filename), f"cannot be read ({error.strerror}); what is in it was left out."
 
 
 def _sync_folder(folder: Path) -> None:

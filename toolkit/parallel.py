@@ -10,12 +10,13 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
 from types import TracebackType
 from typing import TypeVar
 
+from toolkit.errors import RunError
 from toolkit.progress import Progress
 
 Job = TypeVar("Job")
@@ -122,6 +123,8 @@ def _through(
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+    except BrokenExecutor:
+        raise RunError("a worker process was killed, probably for want of memory. Use fewer --workers.") from None
     finally:
         for future in waiting:
             future.cancel()

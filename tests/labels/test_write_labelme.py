@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.annotations import SIZE, encoded, picture
 from tests.oracles import labelme_read
 from toolkit.errors import AnnotationError
-from toolkit.labels.annotation import Annotation, Shape
+from toolkit.labels.annotation import Annotation, Shape, clean_label
 from toolkit.labels.labelme import read_labelme, write_labelme
 
 POINT_COUNTS = {
@@ -33,7 +33,7 @@ def any_shapes(draw: st.DrawFn) -> Shape:
     fewest, most = POINT_COUNTS[kind]
     value = st.floats(-1e6, 1e6)
     word = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
-    label = draw(word.map(lambda text: " ".join(text.split())).filter(bool))
+    label = draw(word.map(clean_label).filter(bool))
     return Shape(
         label=label,
         kind=kind,

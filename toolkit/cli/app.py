@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import toolkit
-from toolkit.cli import convert, demo, models, predict, split, train
+from toolkit.cli import check, convert, demo, models, predict, split, stats, train
 from toolkit.cli.console import complain, show
 from toolkit.errors import SegError
 
@@ -21,11 +21,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("convert")(convert.convert)
+app.command("check")(check.check)
 app.command("split")(split.split)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("demo")(demo.demo)
 app.command("models")(models.models)
+app.command("stats")(stats.stats)
 
 
 def _version(asked: bool) -> None:

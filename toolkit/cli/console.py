@@ -1,5 +1,6 @@
 """What the user sees: progress and messages on standard error, results on standard output."""
 
+import contextlib
 import json
 import os
 import sys
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from toolkit.errors import SegError
 from toolkit.findings import Finding, by_code
 from toolkit.progress import Progress
 
@@ -16,8 +18,16 @@ _EXAMPLES = 5
 
 def show(lines: str) -> None:
     """Print a result."""
+    if sys.stdout is None:  # closed by the caller, who does not want to know
+        return
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(f"{lines}\n".encode(encoding, "backslashreplace").decode(encoding))
+    try:
+        sys.stdout.write(f"{lines}\n".encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: enough was read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise SegError(f"standard output: cannot be written: {error.strerror or error}.") from error
 
 
 def show_json(value: Any) -> None:
@@ -27,8 +37,9 @@ def show_json(value: Any) -> None:
 
 def complain(text: str) -> None:
     """Print a message for the user."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, AttributeError):  # closed, or on a full disk: there is nobody to tell
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def spare_blas_threads() -> None:
@@ -50,7 +61,7 @@ def show_findings(heading: str, findings: Sequence[Finding], where: str) -> None
 
 def make_progress() -> Progress:
     """A live bar on a terminal, plain lines elsewhere."""
-    return _Bar() if sys.stderr.isatty() else _Lines()
+    return _Bar() if sys.stderr is not None and sys.stderr.isatty() else _Lines()
 
 
 class _Lines(Progress):

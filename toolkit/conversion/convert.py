@@ -154,6 +154,13 @@ def _write_all(
     return report
 
 
+def _clear_partial_files(dataset: VocFolder) -> None:
+    """What a killed conversion was writing."""
+    for folder in (dataset.root, dataset.images, dataset.masks, dataset.objects):
+        for path in folder.glob(".*.partial"):
+            path.unlink(missing_ok=True)
+
+
 def _report(
     plan: Plan, coming: set[str], found: Scan, failures: list[Finding], *, unchanged: int, skipped: bool
 ) -> ConvertReport:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit.conversion.locate import Annotated, PictureFinder, recorded_file
 from toolkit.errors import AnnotationError, DataError
-from toolkit.files import files_below, linked_folders
+from toolkit.files import files_below, folders_not_read
 from toolkit.findings import Finding
 from toolkit.labels.labelme import is_annotation_file, read_labelme
 from toolkit.parallel import Crew, shown
@@ -66,7 +66,7 @@ def scan(
     """
     files, pictures, others = _files(source, dataset)
     finder = PictureFinder(source, pictures, images)
-    found = Scan(not_labelme=others, findings=_links(source))
+    found = Scan(not_labelme=others, findings=_passed_over(source))
     outcomes = (crew or Crew(0)).map(partial(_skim, encoding=encoding), files)
     for path, skim in zip(files, shown(progress, outcomes, "Reading annotations", len(files)), strict=True):
         if skim.failure is not None:
@@ -138,11 +138,9 @@ def _parts(path: Path) -> str:
     return str(path).replace(os.sep, "\0")
 
 
-def _links(source: Path) -> list[Finding]:
-    text = "is a link to a folder; what is behind it was not read."
-    return [
-        Finding(str(path), text, "Convert it by a path of its own.", "linked-folder") for path in linked_folders(source)
-    ]
+def _passed_over(source: Path) -> list[Finding]:
+    way_out = "Convert it by a path of its own, or give permission to read it."
+    return [Finding(str(path), reason, way_out, "folder-not-read") for path, reason in folders_not_read(source)]
 
 
 def _places(failures: Sequence[Finding]) -> list[Path]:

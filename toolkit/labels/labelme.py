@@ -65,7 +65,12 @@ _DECODER = msgspec.json.Decoder(_File)
 
 def is_annotation_file(path: Path) -> bool:
     """Whether a name looks like one of labelme's: `*.json` in any case, not a macOS `._*` companion."""
-    return path.suffix.lower() == ".json" and not path.name.startswith("._") and path.is_file()
+    if path.suffix.lower() != ".json" or path.name.startswith("._"):
+        return False
+    try:
+        return path.is_file()
+    except OSError:  # its folder may not be searched: reading it will say so
+        return True
 
 
 def read_labelme(path: Path, *, images: bool = True, encoding: str | None = None) -> Annotation | None:

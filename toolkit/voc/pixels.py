@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from toolkit.voc.png import encode_png_image, encode_png_mask
 _ORIENTATION_TAG = 0x0112
 _TURNED_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # where image viewers, and labelme, obey the orientation tag
 _PROGRAMS = ("EPS",)  # not pictures: Pillow has Ghostscript run them
+_BAND_ROWS = 64
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 JPEG_QUALITY = 95
@@ -184,10 +186,15 @@ def encode_instances(instances: Image.Image, most: int) -> bytes:
     return encode_png_mask(np.asarray(instances).astype(np.uint16), None)
 
 
-def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    numbers = values.astype(np.float64)
-    finite = numbers[np.isfinite(numbers)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """From minimum..maximum to 0..255, band by band: numbers of 8 bytes are held for a few rows only."""
+    height, width = values.shape
+    bands = [slice(first, first + _BAND_ROWS) for first in range(0, height, _BAND_ROWS)]
+    ends = [(band.min(), band.max()) for rows in bands if (band := values[rows][np.isfinite(values[rows])]).size]
+    low, high = (float(min(low for low, _ in ends)), float(max(high for _, high in ends))) if ends else (0.0, 0.0)
     span = high - low if high > low else 1.0
-    grey = np.nan_to_num((numbers - low) / span, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    return np.repeat((grey * 255 + 0.5).astype(np.uint8)[:, :, None], 3, axis=2)
+    rgb = np.empty((height, width, 3), np.uint8)
+    for rows in bands:
+        grey = np.nan_to_num((values[rows].astype(np.float64) - low) / span, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
+        rgb[rows] = (grey * 255 + 0.5).astype(np.uint8)[:, :, None]
+    return rgb

@@ -1,0 +1,28 @@
+"""`seg check` as a user types it."""
+
+import json
+from pathlib import Path
+
+from tests.annotations import annotated, content, shape, write_json
+from tests.cli.program import seg
+
+
+def test_findings_by_kind_with_a_way_out_and_the_right_exit_code(tmp_path: Path) -> None:
+    annotated(tmp_path / "in", "a")
+    annotated(tmp_path / "in", "b", seed=7)
+    sound = seg(tmp_path, "check", "in")
+    assert sound.stdout == "in: nothing to complain about: 2 annotations, 2 shapes, 1 labels\n"
+    write_json(tmp_path / "in" / "b.json", content([shape(), shape()], "b.jpg"))
+    odd = seg(tmp_path, "check", "in")
+    assert "warning: shapes drawn twice (1)" in odd.stdout
+    assert "b.json: shapes[1]" in odd.stdout
+    assert "way out: Delete one; --fix does it." in odd.stdout
+    seg(tmp_path, "check", "in", "--strict", code=1)
+    (tmp_path / "in" / "c.json").write_text("{", encoding="utf-8")
+    broken = seg(tmp_path, "check", "in", "--json", code=1)
+    assert json.loads(broken.stdout)["levels"] == {"error": 1, "warning": 1, "note": 0}
+    mended = seg(tmp_path, "check", "in", "--fix", "out", code=1)
+    assert "out: 1 shapes taken out that were drawn twice" in mended.stderr
+    seg(tmp_path, "check", "out")
+    seg(tmp_path, "check", "in", "--fix", "out", code=2)
+    assert seg(tmp_path, "check", "nowhere", code=1).stderr == "seg: nowhere: there is no such folder.\n"

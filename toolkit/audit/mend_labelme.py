@@ -1,0 +1,76 @@
+"""A copy of a labelme folder without what labelme and convert stumble over; every other key stays as it is."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from toolkit.audit.annotations import LabelmeAudit
+from toolkit.audit.shapes import outline_key
+from toolkit.conversion.locate import Annotated
+from toolkit.errors import DataError
+from toolkit.files import write_bytes, write_text
+from toolkit.labels.annotation import Annotation, clean_label
+from toolkit.labels.labelme import read_annotation_bytes, read_labelme
+from toolkit.progress import Progress
+
+
+def mend_labelme(audit: LabelmeAudit, out: Path, progress: Progress) -> tuple[str, ...]:
+    """Write the mended copy to `out`; returns what was done, a line each."""
+    done: Counter[str] = Counter()
+    items = audit.scan.annotated
+    for item in progress.track(items, "Writing the mended copy", len(items)):
+        try:
+            annotation = read_labelme(item.path)
+            if annotation is None or (item.picture is None and not isinstance(annotation.image, bytes)):
+                done["annotations left out: no picture"] += 1
+                continue
+            _write(item, annotation, out / item.path.relative_to(audit.source), done)
+        except DataError:
+            done["annotations left out: cannot be read"] += 1
+    if audit.scan.failures:
+        done["annotations left out: cannot be read"] += len(audit.scan.failures)
+    if not done["copied to the new folder"]:
+        raise DataError(f"{audit.source}: no annotation with a picture, so there is nothing to mend.")
+    return tuple(f"{count} {what}" for what, count in done.items())
+
+
+def _write(item: Annotated, annotation: Annotation, target: Path, done: Counter[str]) -> None:
+    content = _content(read_annotation_bytes(item.path))
+    content["shapes"] = _shapes(content["shapes"], annotation, done)
+    if item.picture is not None:
+        picture = target.parent / item.picture.name
+        write_bytes(picture, item.picture.read_bytes())
+        if content.get("imagePath") != picture.name:
+            content["imagePath"] = picture.name
+            done["image paths corrected"] += 1
+    write_text(target, json.dumps(content, indent=2, ensure_ascii=False) + os.linesep[-1])
+    done["copied to the new folder"] += 1
+
+
+def _content(data: bytes) -> dict[str, Any]:
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    content: dict[str, Any] = json.loads(data.decode(encoding))
+    return content
+
+
+def _shapes(items: list[Any], annotation: Annotation, done: Counter[str]) -> list[Any]:
+    """Those that can be drawn, with clean labels, each once."""
+    kept = []
+    seen = set()
+    for shape in annotation.shapes:
+        key = (shape.label, shape.group_id, outline_key(shape))
+        if key in seen:
+            done["shapes taken out that were drawn twice"] += 1
+            continue
+        seen.add(key)
+        item = dict(items[shape.number])
+        if item["label"] != shape.label:
+            item["label"] = clean_label(str(item["label"]))
+            done["labels cleaned"] += 1
+        kept.append(item)
+    dropped = len(items) - len(annotation.shapes)
+    if dropped:
+        done["shapes taken out that cannot be drawn"] += dropped
+    return kept
