@@ -8,7 +8,7 @@ from toolkit.audit.dataset import DatasetAudit, audit_dataset
 from toolkit.audit.mend_dataset import mend_dataset
 from toolkit.audit.mend_labelme import mend_labelme
 from toolkit.audit.report import AuditReport
-from toolkit.errors import DataError, DatasetError
+from toolkit.errors import DataError, DatasetError, UsageError
 from toolkit.files import new_folder
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.layout import DEFAULT_ROOT
@@ -36,6 +36,8 @@ def check(
     audit = _audit(folder, listed, workers, progress)
     if fix is None:
         return audit.report
+    if audit.report.path.resolve() in Path(fix).resolve().parents:
+        raise UsageError(f"{fix}: lies in {audit.report.path}, which is not to be changed. Choose a folder outside.")
     out = new_folder(Path(fix))
     mended = (
         mend_dataset(audit, out, progress) if isinstance(audit, DatasetAudit) else mend_labelme(audit, out, progress)

@@ -95,23 +95,37 @@ def _ids(mask: MaskFacts, encoding: Encoding) -> tuple[Mask, bool]:
 
 
 def _lists(audit: DatasetAudit, written: set[str], done: Counter[str]) -> dict[str, tuple[str, ...]]:
-    """Each stem once, on one side only, and equal pictures on the side of the first: what train has stays there."""
-    sides: dict[str, tuple[str, ...]] = {}
+    """Each stem once, on one side only, and equal pictures on the side of the first: what train has stays there.
+
+    Unless that leaves a side empty, as where train names all images; then what val and test have stays there.
+    """
     copies = _copies(audit)
-    taken: set[str] = set()
-    for side in SIDES:
-        if side not in audit.lists:
-            continue
-        entries = audit.lists[side]
-        meant = [stem_in(entry, written) for entry in entries]
-        stems = tuple(dict.fromkeys(stem for stem in meant if stem is not None and copies.get(stem, stem) not in taken))
-        taken |= {copies.get(stem, stem) for stem in stems}
-        sides[side] = stems
-        done[f"lines taken out of {side}.txt"] += len(entries) - len(stems)
+    meant = {
+        side: tuple(dict.fromkeys(s for entry in audit.lists[side] if (s := stem_in(entry, written)) is not None))
+        for side in SIDES
+        if side in audit.lists
+    }
+    ways = (_apart(meant, copies, SIDES), _apart(meant, copies, SIDES[::-1]), meant)
+    sides = next(way for way in ways if all(way[side] for side, stems in meant.items() if stems))
+    for side, stems in sides.items():
+        done[f"lines taken out of {side}.txt"] += len(audit.lists[side]) - len(stems)
     if sides:
         sides["trainval"] = tuple(sorted({*sides.get("train", ()), *sides.get("val", ())}))
     for what in [what for what, count in done.items() if not count]:
         del done[what]
+    return sides
+
+
+def _apart(
+    meant: dict[str, tuple[str, ...]], copies: dict[str, str], order: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Every picture on the first side, in this order, that names it or an equal one."""
+    taken: set[str] = set()
+    sides = {}
+    for side in order:
+        if side in meant:
+            sides[side] = tuple(stem for stem in meant[side] if copies.get(stem, stem) not in taken)
+            taken |= {copies.get(stem, stem) for stem in sides[side]}
     return sides
 
 

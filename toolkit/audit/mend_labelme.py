@@ -3,13 +3,15 @@
 import json
 import os
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from toolkit.audit.annotations import LabelmeAudit
 from toolkit.audit.shapes import outline_key
 from toolkit.conversion.locate import Annotated
-from toolkit.errors import DataError
+from toolkit.conversion.pictures import read_picture
+from toolkit.errors import AnnotationError, DataError
 from toolkit.files import write_bytes, write_text
 from toolkit.labels.annotation import Annotation, clean_label
 from toolkit.labels.labelme import read_annotation_bytes, read_labelme
@@ -19,6 +21,7 @@ from toolkit.progress import Progress
 def mend_labelme(audit: LabelmeAudit, out: Path, progress: Progress) -> tuple[str, ...]:
     """Write the mended copy to `out`; returns what was done, a line each."""
     done: Counter[str] = Counter()
+    pictures = _Pictures(audit.source, out)
     items = audit.scan.annotated
     for item in progress.track(items, "Writing the mended copy", len(items)):
         try:
@@ -26,7 +29,7 @@ def mend_labelme(audit: LabelmeAudit, out: Path, progress: Progress) -> tuple[st
             if annotation is None or (item.picture is None and not isinstance(annotation.image, bytes)):
                 done["annotations left out: no picture"] += 1
                 continue
-            _write(item, annotation, out / item.path.relative_to(audit.source), done)
+            _write(item, annotation, out / item.path.relative_to(audit.source), pictures, done)
         except DataError:
             done["annotations left out: cannot be read"] += 1
     if audit.scan.failures:
@@ -36,22 +39,53 @@ def mend_labelme(audit: LabelmeAudit, out: Path, progress: Progress) -> tuple[st
     return tuple(f"{count} {what}" for what, count in done.items())
 
 
-def _write(item: Annotated, annotation: Annotation, target: Path, done: Counter[str]) -> None:
-    content = _content(read_annotation_bytes(item.path))
+@dataclass
+class _Pictures:
+    """Where the copies of pictures go: as they lay below `source`, those from elsewhere beside their annotation."""
+
+    source: Path
+    out: Path
+    _taken: dict[str, Path] = field(default_factory=dict)
+
+    def place(self, picture: Path, annotation: Path) -> Path:
+        """A place that no other picture has; names are compared without case, as Windows and macOS do."""
+        origin = _plain(picture)
+        inside = origin.is_relative_to(_plain(self.source))
+        target = self.out / origin.relative_to(_plain(self.source)) if inside else annotation.parent / origin.name
+        number = 1
+        while self._taken.setdefault(str(target).casefold(), origin) != origin:
+            number += 1
+            target = target.with_name(f"{origin.stem}__{number}{origin.suffix}")
+        return target
+
+
+def _plain(path: Path) -> Path:
+    """Absolute, without `..`; links stay as they are."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _write(item: Annotated, annotation: Annotation, target: Path, pictures: _Pictures, done: Counter[str]) -> None:
+    content = _content(item.path)
     content["shapes"] = _shapes(content["shapes"], annotation, done)
     if item.picture is not None:
-        picture = target.parent / item.picture.name
-        write_bytes(picture, item.picture.read_bytes())
-        if content.get("imagePath") != picture.name:
-            content["imagePath"] = picture.name
+        picture = pictures.place(item.picture, target)
+        write_bytes(picture, read_picture(item.picture))
+        recorded = Path(os.path.relpath(picture, target.parent)).as_posix()
+        if content.get("imagePath") != recorded:
+            content["imagePath"] = recorded
             done["image paths corrected"] += 1
     write_text(target, json.dumps(content, indent=2, ensure_ascii=False) + os.linesep[-1])
     done["copied to the new folder"] += 1
 
 
-def _content(data: bytes) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, Any]:
+    """All keys. Raises AnnotationError also for what `read_labelme` passes over: huge numbers, bytes that are no text."""
+    data = read_annotation_bytes(path)
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    content: dict[str, Any] = json.loads(data.decode(encoding))
+    try:
+        content: dict[str, Any] = json.loads(data.decode(encoding))
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: cannot be copied ({error}).") from None
     return content
 
 
