@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SAMPLE = Path(__file__).parents[2] / "datasets" / "coins"
@@ -22,5 +23,8 @@ def seg(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedPro
 
 
 def environment() -> dict[str, str]:
-    """Offline, and with all warnings in the way of a user left on."""
-    return {**os.environ, "NO_COLOR": "1", "PYTHONUTF8": "1", "https_proxy": "http://127.0.0.1:9", "COLUMNS": "100"}
+    """Offline, with all warnings in the way of a user left on; compiled modules are kept from one start to the next."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    cache = Path(tempfile.gettempdir()) / "seg-tests-bytecode"
+    own = {"NO_COLOR": "1", "PYTHONUTF8": "1", "https_proxy": "http://127.0.0.1:9", "COLUMNS": "100"}
+    return {"PYTHONPYCACHEPREFIX": str(cache), **kept, **own}

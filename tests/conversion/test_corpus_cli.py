@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.annotations import annotated, content, encoded, picture, shape, write_json
@@ -213,6 +214,19 @@ def many(folder: Path, count: int) -> Path:
     return folder
 
 
+def slow(folder: Path, count: int) -> Path:
+    """Pictures that take some milliseconds each, so that there is time to stop in the middle."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (260, 260, 3), np.uint8)
+    (folder / "f000.png").write_bytes(encoded(noise, "PNG"))
+    for index in range(count):
+        if index:
+            os.link(folder / "f000.png", folder / f"f{index:03}.png")
+        sized = content([shape()], f"f{index:03}.png", imageHeight=260, imageWidth=260)
+        write_json(folder / f"f{index:03}.json", sized)
+    return folder
+
+
 def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -248,7 +262,7 @@ def children_of(group: int) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes of Linux")
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGTERM"])
 def test_stopped_from_outside_and_finished(tmp_path: Path, name: str) -> None:
-    many(tmp_path / "in", 300)
+    slow(tmp_path / "in", 200)
     process = start(tmp_path, "in", "-o", "voc", "-j", "2", start_new_session=True)
     wait_for(tmp_path / "voc", 20)
     if name == "SIGINT":
@@ -274,7 +288,7 @@ def test_stopped_from_outside_and_finished(tmp_path: Path, name: str) -> None:
         if Path(file).suffix in (".png", ".jpg"):
             assert whole[file] == data
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "voc").glob("SegmentationClass/*.png")}
-    assert 0 < len(times) < 300
+    assert 0 < len(times) < 200
     convert(tmp_path / "in", tmp_path / "voc", update=True)
     finished = contents(tmp_path / "voc")
     assert {name: data for name, data in finished.items() if ".partial" not in name} == whole

@@ -186,7 +186,10 @@ def _loose_file(path: Path, data: bytes, findings: list[Finding]) -> tuple[_File
         raise AnnotationError(f"{path}: shapes: a list is needed, got {_kind_of(raw['shapes'])}.")
     name, embedded, version = raw.get("imagePath"), raw.get("imageData"), raw.get("version")
     if embedded and not isinstance(embedded, str):
-        raise AnnotationError(f"{path}: imageData: base64 text or null is needed, got {_kind_of(embedded)}.")
+        raise AnnotationError(
+            f"{path}: imageData: base64 text or null is needed, got {_kind_of(embedded)}. Save the annotation again in "
+            "labelme."
+        )
     if name is not None and not isinstance(name, str) and not embedded:
         raise AnnotationError(f"{path}: imagePath: text is needed, got {_kind_of(name)}.")
     if isinstance(name, str) and not _is_writable(name) and not embedded:
