@@ -61,7 +61,7 @@ _RECORD = msgspec.json.Decoder(Record)
 
 
 def _record(line: bytes) -> Record:
-    """Raises ValueError or TypeError if the line is damaged."""
+    """Raises MsgspecError, ValueError or TypeError if the line is damaged."""
     try:
         return _RECORD.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -117,7 +117,7 @@ def _lines(path: Path, *, damaged_is_error: bool) -> Iterator[Record]:
             for number, line in enumerate(file, 1):
                 try:
                     yield _record(line)
-                except (ValueError, TypeError):
+                except (msgspec.MsgspecError, ValueError, TypeError):
                     if damaged_is_error:
                         raise DataError(f"{path}: line {number} is damaged. Use --overwrite to convert anew.") from None
     except FileNotFoundError:
