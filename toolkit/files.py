@@ -63,20 +63,24 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
-def read_file(path: Path, largest: int) -> bytes:
+def read_file(path: Path, largest: int, error: type[SegError]) -> bytes:
     """The bytes of an ordinary file of at most `largest` bytes, in as few system calls as possible.
 
-    Raises ValueError, its text meant for the user, for a larger file and for what is none: a pipe would make wait, a
-    device never end. OSError as usual.
+    Raises `error`, naming the file, for a larger one, for one that cannot be read, and for what is none: a pipe would
+    make wait, a device never end.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is no ordinary file. Delete it or give it another name.")
-        if status.st_size > largest:
-            raise ValueError(f"has {status.st_size / (1 << 30):.1f} GiB, at most {largest / (1 << 30):.0f} are read.")
-        return file.read()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise error(f"{path}: is no ordinary file. Delete it or give it another name.")
+            if status.st_size > largest:
+                sizes = f"{status.st_size / (1 << 30):.1f} GiB, at most {largest / (1 << 30):.0f} are read"
+                raise error(f"{path}: has {sizes}.")
+            return file.read()
+    except OSError as reason:
+        raise error(f"{path}: cannot be read: {reason.strerror or reason}.") from None
 
 
 def numbered_folder(parent: Path, name: str) -> Path:

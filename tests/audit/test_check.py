@@ -1,6 +1,7 @@
 """`check` finds what spoils training, says nothing of what does not, and `--fix` mends it in a copy."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -148,6 +149,14 @@ def test_every_mismatch_is_found_in_one_pass(tmp_path: Path) -> None:
     report = check(folder.root)
     assert {code: place_of(report, code) for code in expected} == {code: str(path) for code, path in expected.items()}
     assert report.as_dict()["levels"]["error"] == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_pipe_among_the_pictures_makes_nobody_wait(tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "voc")
+    folder.image("i0").unlink()
+    os.mkfifo(folder.images / "i0.jpg")
+    assert place_of(check(folder.root), "mask-without-image") == str(folder.mask("i0"))
 
 
 def test_a_turned_picture_is_stored_in_the_frame_of_its_mask(tmp_path: Path) -> None:

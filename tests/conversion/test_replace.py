@@ -89,6 +89,16 @@ def test_interrupted_conversion_is_refused_until_it_is_finished(source: Path, tm
     assert len(split(out).train) == 2
 
 
+def test_what_a_killed_conversion_was_writing_goes_with_the_next_one(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    before = set(content(out))
+    for name in ("JPEGImages/.0f.partial", "SegmentationClass/.1f.partial", ".2f.partial"):
+        (out / name).write_bytes(b"half")
+    convert(source, out, update=True)
+    assert set(content(out)) == before
+
+
 def test_update_that_converts_nothing_leaves_the_dataset_usable(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     convert(source, out)

@@ -70,7 +70,7 @@ def _by_stem(folder: Path, findings: list[Finding], *, first: str) -> dict[str, 
     paths: dict[str, list[Path]] = {}
     if folder.is_dir():
         for path in sorted(folder.iterdir(), key=lambda path: (path.suffix != first, path.name)):
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file():
                 paths.setdefault(path.stem, []).append(path)
     for stem, several in paths.items():
         if len(several) > 1:

@@ -127,13 +127,7 @@ def _write_all(
     failures = list(found.failures)
     unchanged = written = 0
     stems = {job.source: job.stem for job in jobs}
-    for folder in (dataset.images, dataset.masks):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SegError(
-                f"{folder}: cannot be created: {error.strerror or error}. Choose another folder: --out."
-            ) from error
+    _make_room(dataset)
     with Journal(dataset, plan.folder, stems) as journal:
         plan.labelling.classes.write(dataset.names_file)
         for outcome in shown(progress, crew.map(render, jobs), "Writing images and masks", len(jobs)):
@@ -154,8 +148,15 @@ def _write_all(
     return report
 
 
-def _clear_partial_files(dataset: VocFolder) -> None:
-    """What a killed conversion was writing."""
+def _make_room(dataset: VocFolder) -> None:
+    """Folders to write into, without what a killed conversion was just writing."""
+    for folder in (dataset.images, dataset.masks):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SegError(
+                f"{folder}: cannot be created: {error.strerror or error}. Choose another folder: --out."
+            ) from error
     for folder in (dataset.root, dataset.images, dataset.masks, dataset.objects):
         for path in folder.glob(".*.partial"):
             path.unlink(missing_ok=True)

@@ -29,12 +29,7 @@ class Picture:
 
 def read_picture(path: Path) -> bytes:
     """The bytes of a picture file. Raises ImageError."""
-    try:
-        return read_file(path, _LARGEST_FILE)
-    except ValueError as error:
-        raise ImageError(f"{path}: {error}") from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    return read_file(path, _LARGEST_FILE, ImageError)
 
 
 def prepare(data: bytes, place: str, annotation: Annotation | None, options: DrawOptions) -> Picture:

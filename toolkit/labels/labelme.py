@@ -86,12 +86,7 @@ def read_labelme(path: Path, *, images: bool = True, encoding: str | None = None
 
 def read_annotation_bytes(path: Path) -> bytes:
     """The bytes of an annotation file. Raises AnnotationError if it cannot be read or is far too large."""
-    try:
-        return read_file(path, LARGEST_FILE)
-    except ValueError as error:
-        raise AnnotationError(f"{path}: {error}") from None
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    return read_file(path, LARGEST_FILE, AnnotationError)
 
 
 def parse_labelme(path: Path, data: bytes, *, images: bool = True, encoding: str | None = None) -> Annotation | None:
