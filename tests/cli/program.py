@@ -24,7 +24,9 @@ def seg(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedPro
 
 def environment() -> dict[str, str]:
     """Offline, with all warnings in the way of a user left on; compiled modules are kept from one start to the next."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+    }
     cache = Path(tempfile.gettempdir()) / "seg-tests-bytecode"
     own = {"NO_COLOR": "1", "PYTHONUTF8": "1", "https_proxy": "http://127.0.0.1:9", "COLUMNS": "100"}
     return {"PYTHONPYCACHEPREFIX": str(cache), **kept, **own}

@@ -24,10 +24,10 @@ def show(lines: str) -> None:
     try:
         sys.stdout.write(f"{lines}\n".encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head`: enough was read
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise SegError(f"standard output: cannot be written: {error.strerror or error}.") from error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        if not isinstance(error, BrokenPipeError):  # that is `| head`: enough was read
+            raise SegError(f"standard output: cannot be written: {error.strerror or error}.") from error
 
 
 def show_json(value: Any) -> None:
