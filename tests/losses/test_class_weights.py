@@ -10,14 +10,16 @@ from sklearn.utils.class_weight import compute_class_weight
 from toolkit.errors import UsageError
 from toolkit.labels.classmap import ClassMap
 from toolkit.losses.class_weights import METHODS, class_weights
-from toolkit.voc.stats import PixelCounts
+from toolkit.voc.counts import PixelCounts
 
 CLASSES = ClassMap(("_background_", "disc", "bar", "ghost"))
 PIXELS = (800, 150, 50, 0)  # shares 0.8, 0.15, 0.05, 0
 
 
 def counts(*pixels: int) -> PixelCounts:
-    return PixelCounts(np.array(pixels, np.int64), np.array([int(p > 0) for p in pixels], np.int64), ignored=17)
+    each, total = np.array(pixels, np.int64), sum(pixels)
+    present = (each > 0).astype(np.int64)
+    return PixelCounts(each, present, among=present * total, ignored=17, total=1)
 
 
 def weights(choice: str, *pixels: int) -> list[float]:

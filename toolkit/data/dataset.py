@@ -14,8 +14,8 @@ from toolkit.data.transforms import Augment, training_view
 from toolkit.errors import SegError
 from toolkit.labels.annotation import Mask
 from toolkit.voc.folder import VocFolder
+from toolkit.voc.pairs import size_mismatch
 from toolkit.voc.pixels import read_image, read_mask
-from toolkit.voc.stats import size_mismatch
 
 
 @dataclass(frozen=True)

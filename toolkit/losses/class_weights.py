@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from toolkit.errors import UsageError, unknown_name
 from toolkit.labels.classmap import ClassMap
-from toolkit.voc.stats import PixelCounts
+from toolkit.voc.counts import PixelCounts
 
 Shares = npt.NDArray[np.float64]
 

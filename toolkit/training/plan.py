@@ -21,8 +21,9 @@ from toolkit.models.weights import LoadedWeights, has_imagenet, load_file_weight
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
 from toolkit.training.optim import default_lr
+from toolkit.voc.counts import classes_of, count_masks
 from toolkit.voc.folder import VocFolder
-from toolkit.voc.stats import check_pair, classes_of, count_pixels
+from toolkit.voc.pairs import check_pair
 
 _FREEZE_SHARE = 5  # a fifth of the epochs, so that the decoder finds its feet before learnt features move
 
@@ -66,13 +67,14 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     folder = VocFolder.find(Path(config.dataset))
     train, val = (VocSamples(folder, _stems(folder, side)) for side in ("train", "val"))
     both = tuple(sorted({*train.stems, *val.stems}))
-    classes = classes_of(folder, both, progress)
+    table = count_masks(folder, both, workers=None, progress=progress)
+    classes = classes_of(table, progress)
     if len(classes) < 2:
         raise DatasetError(
             f"{folder.names_file}: lists one class only; there is nothing to tell apart. Annotate a second class."
         )
-    counts = count_pixels(folder, train.stems, classes, progress)
-    count_pixels(folder, sorted(set(val.stems) - set(train.stems)), classes, progress)  # for foreign values only
+    counts = table.counts(len(classes), train.stems)
+    table.counts(len(classes), val.stems)  # for foreign values only
     for stem in progress.track(both, "Checking pictures", len(both)):
         check_pair(folder, stem)
     if not counts.pixels.any():

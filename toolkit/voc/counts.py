@@ -1,0 +1,163 @@
+"""How many pixels of each class the masks of a dataset hold, image by image."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from toolkit.errors import DatasetError
+from toolkit.labels.classmap import IGNORE, ClassMap
+from toolkit.parallel import in_order, shown
+from toolkit.progress import SILENT, Progress
+from toolkit.voc.folder import VocFolder
+from toolkit.voc.pixels import read_mask
+
+Counts = npt.NDArray[np.int64]
+MaskPixels = tuple[tuple[int, int], ...]
+"""(value, pixels) of one mask, by value; those that occur, 255 included."""
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """How much there is of each class in some images.
+
+    pixels     int64 (K,) pixels by class id, ignore not counted
+    images     int64 (K,) in how many images a class occurs
+    among      int64 (K,) pixels, ignore not counted, of the images in which a class occurs
+    ignored    pixels with the value 255
+    total      how many images were counted
+    """
+
+    pixels: Counts
+    images: Counts
+    among: Counts
+    ignored: int
+    total: int
+
+    @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """float64 (K,) that sum to 1, or all 0 if nothing was counted."""
+        total = self.pixels.sum()
+        return self.pixels / total if total else np.zeros(len(self.pixels))
+
+
+class MaskTable:
+    """The pixels by value of many masks, as compressed rows: some ten bytes for each class of an image.
+
+    stems    of the rows
+    starts   int64 (n + 1,): the entries of row i are those from starts[i] to starts[i + 1]
+    values   uint8: class ids and 255, ascending within a row
+    pixels   int64: how many pixels have that value
+    """
+
+    def __init__(self, folder: VocFolder, rows: Iterable[tuple[str, MaskPixels]]) -> None:
+        self.folder = folder
+        stems, starts, values, pixels = [], array("q", [0]), array("B"), array("q")
+        for stem, row in rows:
+            stems.append(stem)
+            values.extend(value for value, _ in row)
+            pixels.extend(amount for _, amount in row)
+            starts.append(len(values))
+        self.stems: tuple[str, ...] = tuple(stems)
+        self.starts = np.array(starts, np.int64)
+        self.values = np.array(values, np.uint8)
+        self.pixels = np.array(pixels, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.stems)
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {stem: row for row, stem in enumerate(self.stems)}
+
+    @cached_property
+    def _rows(self) -> Counts:
+        """int64: the row of each entry."""
+        return np.repeat(np.arange(len(self.stems)), np.diff(self.starts))
+
+    def counts(self, K: int, stems: Iterable[str] | None = None) -> PixelCounts:
+        """The counts over the masks of `stems`, or over all, with ids 0..K-1; a stem that is named twice counts once.
+
+        Raises DatasetError for a pixel value that is no class id, naming the mask, the value and the way out.
+        """
+        chosen = np.ones(len(self.stems), bool)
+        if stems is not None:
+            chosen[:] = False
+            chosen[[self._row_of[stem] for stem in stems]] = True
+        taken = chosen[self._rows]
+        rows, values, pixels = self._rows[taken], self.values[taken], self.pixels[taken]
+        self._refuse_foreign(rows, values, K)
+        labelled = values != IGNORE
+        ids, rows, labelled_pixels = values[labelled], rows[labelled], pixels[labelled]
+        sizes = np.zeros(len(self.stems), np.int64)
+        np.add.at(sizes, rows, labelled_pixels)
+        return PixelCounts(
+            pixels=_summed(ids, labelled_pixels, K),
+            images=_summed(ids, np.ones(len(ids), np.int64), K),
+            among=_summed(ids, sizes[rows], K),
+            ignored=int(pixels[~labelled].sum()),
+            total=int(chosen.sum()),
+        )
+
+    def by_class(self, K: int) -> Counts:
+        """int64 (n, K): pixels of each mask by class id. Raises DatasetError for a value that is no class id."""
+        self._refuse_foreign(self._rows, self.values, K)
+        table = np.zeros((len(self.stems), K), np.int64)
+        labelled = self.values != IGNORE
+        table[self._rows[labelled], self.values[labelled]] = self.pixels[labelled]
+        return table
+
+    def largest_id(self) -> int:
+        """The largest class id in use; 0 if there is none."""
+        return int(self.values[self.values != IGNORE].max(initial=0))
+
+    def _refuse_foreign(self, rows: Counts, values: npt.NDArray[np.uint8], K: int) -> None:
+        foreign = np.flatnonzero((values >= K) & (values != IGNORE))
+        if foreign.size:
+            raise DatasetError(self._foreign_value(int(rows[foreign[0]]), int(values[foreign[0]]), K))
+
+    def _foreign_value(self, row: int, value: int, K: int) -> str:
+        entries = slice(int(self.starts[row]), int(self.starts[row + 1]))
+        pixels = int(self.pixels[entries][self.values[entries] == value][0])
+        place = f"{self.folder.mask(self.stems[row])}: holds the value {value} ({pixels} pixels)"
+        rule = f"but {self.folder.names_file.name} lists {K} classes (ids 0 to {K - 1}; 255 is ignore)"
+        if entries.stop - entries.start > 2 * K + 8:
+            return f"{place}, {rule}. It looks like a picture of colours or a JPEG, not like ids. Make the masks again with seg convert."
+        return f"{place}, {rule}. Add the missing class to the list or correct the mask."
+
+
+def count_masks(
+    folder: VocFolder, stems: Sequence[str], *, workers: int | None = 0, progress: Progress = SILENT
+) -> MaskTable:
+    """Count the pixels of each value in the masks of `stems`.
+
+    workers   processes; 0: this one; None: more if they save more than they cost
+    Raises ImageError or DatasetError naming the first mask that cannot be read.
+    """
+    read = in_order(partial(_mask_pixels, folder), stems, workers)
+    return MaskTable(folder, zip(stems, shown(progress, read, "Counting pixels", len(stems)), strict=True))
+
+
+def classes_of(table: MaskTable, progress: Progress = SILENT) -> ClassMap:
+    """The dataset's classes; without `class_names.txt` they are named by their ids, up to the largest one used."""
+    listed = table.folder.class_map()
+    if listed is not None:
+        return listed
+    largest = table.largest_id()
+    progress.warn(f"{table.folder.names_file} is missing: the classes are called by their ids, 0 to {largest}.")
+    return ClassMap(tuple(f"class {index}" for index in range(largest + 1)))
+
+
+def _mask_pixels(folder: VocFolder, stem: str) -> MaskPixels:
+    histogram = Image.fromarray(read_mask(folder.mask(stem))).histogram()  # twice as fast as numpy's bincount
+    return tuple((value, pixels) for value, pixels in enumerate(histogram) if pixels)
+
+
+def _summed(ids: npt.NDArray[np.uint8], amounts: Counts, K: int) -> Counts:
+    sums = np.zeros(K, np.int64)
+    np.add.at(sums, ids, amounts)
+    return sums
