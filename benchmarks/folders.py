@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw
 
 CLASSES = tuple(f"thing {number:02}" for number in range(1, 21))
 LABELS = ("__ignore__", "_background_", *CLASSES)
@@ -68,6 +68,19 @@ def write_labels(path: Path) -> Path:
     """Write the list of labels in labelme's convention."""
     path.write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
     return path
+
+
+def draw_mask(recipe: Recipe, index: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """uint8 (H, W): class ids of polygons over a background of 0, and 255 where they are ignored."""
+    rng = np.random.default_rng((seed, index))
+    H, W = size = recipe.sizes[index % len(recipe.sizes)]
+    image = Image.new("L", (W, H))
+    pen = ImageDraw.Draw(image)
+    for _ in range(rng.integers(*recipe.shapes, endpoint=True)):
+        polygon = _polygon(size, recipe.points, rng)
+        value = CLASSES.index(polygon["label"]) + 1 if polygon["label"] in CLASSES else 255
+        pen.polygon([tuple(point) for point in polygon["points"]], fill=value)
+    return np.asarray(image)
 
 
 def _jpeg(size: tuple[int, int], noise: float, rng: np.random.Generator) -> bytes:

@@ -22,13 +22,14 @@ def summary(runs: dict[str, list[Figures]], ours: str) -> Figures:
     return {"medians": medians, "ratios": ratios}
 
 
-def race_table(found: Figures, scaled: str) -> str:
-    """Lines for people. `scaled` names the contestant that was measured on fewer images."""
+def race_table(found: Figures, scaled: str = "") -> str:
+    """Lines for people. `scaled` names the contestant that was measured on fewer images, if there is one."""
     width = max(len(who) for figures in found["sets"].values() for who in figures["medians"])
     today = time.strftime("%Y-%m-%d")
     lines = [f"{today}, {found['cores']} cores, {found['rounds']} rounds; ratio: median (least to most) of the rounds"]
     for name, figures in found["sets"].items():
-        lines += ["", f"{name}: {figures['images']} images (* from {figures['measured_for_default']}, scaled by image)"]
+        note = f" (* from {figures['measured_for_default']}, scaled by image)" if scaled else ""
+        lines += ["", f"{name}: {figures['images']} images{note}"]
         lines.append(
             f"{'':<{width}}  {'wall s':>8}  {'cpu s':>8}  {'kernel s':>8}  {'peak MB':>8}"
             f"  {'wall ratio':>20}  {'cpu ratio':>20}"

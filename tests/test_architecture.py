@@ -25,6 +25,7 @@ FLOORS = {
     "losses": 3,
     "metrics": 3,
     "conversion": 3,
+    "splitting": 3,
     "voc": 2,
     "labels": 1,
     "errors": 0,
@@ -38,7 +39,7 @@ MAY_LOOK_ACROSS = {("registry", "errors"), ("files", "errors"), ("parallel", "er
 """The tree of errors is below everything, its own floor included, and so is the way to tell of progress."""
 
 TORCH_FREE_FLOORS = (0, 1, 2)
-TORCH_FREE_ROOMS = ("conversion", "audit", "tally")
+TORCH_FREE_ROOMS = ("conversion", "splitting", "audit", "tally")
 LAZY_FILES = ("registry.py", "__init__.py")
 HEAVY = {"torch", "torchvision", "cv2", "matplotlib", "numpy", "PIL", "labelme", "sklearn"}
 

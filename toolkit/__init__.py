@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from toolkit.conversion.options import LabelOptions as LabelOptions
     from toolkit.conversion.report import ConvertReport as ConvertReport
     from toolkit.errors import SegError as SegError
+    from toolkit.losses.class_weights import ClassWeights as ClassWeights
+    from toolkit.losses.class_weights import class_weights as class_weights
     from toolkit.models.build import build_model as build_model
     from toolkit.prediction.predictor import Prediction as Prediction
     from toolkit.prediction.predictor import Predictor as Predictor
@@ -27,30 +29,32 @@ if TYPE_CHECKING:
     from toolkit.prediction.run import PredictReport as PredictReport
     from toolkit.prediction.run import predict as predict
     from toolkit.runs.config import TrainConfig as TrainConfig
+    from toolkit.splitting.result import Split as Split
+    from toolkit.splitting.split import split as split
     from toolkit.tally.statistics import statistics as statistics
     from toolkit.training.loop import TrainReport as TrainReport
     from toolkit.training.loop import train as train
-    from toolkit.voc.split import Split as Split
-    from toolkit.voc.split import split as split
 
 # looked up on first use: `import toolkit` costs nothing, and convert and split never import torch
 _HOMES = {
     "AuditReport": "toolkit.audit.report",
+    "ClassWeights": "toolkit.losses.class_weights",
     "ConvertReport": "toolkit.conversion.report",
     "LabelOptions": "toolkit.conversion.options",
     "PredictReport": "toolkit.prediction.run",
     "Prediction": "toolkit.prediction.predictor",
     "Predictor": "toolkit.prediction.predictor",
     "SegError": "toolkit.errors",
-    "Split": "toolkit.voc.split",
+    "Split": "toolkit.splitting.result",
     "TrainConfig": "toolkit.runs.config",
     "TrainReport": "toolkit.training.loop",
     "build_model": "toolkit.models.build",
     "check": "toolkit.audit.check",
+    "class_weights": "toolkit.losses.class_weights",
     "convert": "toolkit.conversion.convert",
     "load": "toolkit.prediction.predictor",
     "predict": "toolkit.prediction.run",
-    "split": "toolkit.voc.split",
+    "split": "toolkit.splitting.split",
     "statistics": "toolkit.tally.statistics",
     "train": "toolkit.training.loop",
 }

@@ -18,9 +18,9 @@ from toolkit.audit.report import AuditReport
 from toolkit.conversion.convert import convert
 from toolkit.errors import DataError, DatasetError, UsageError
 from toolkit.labels.classmap import voc_palette
+from toolkit.splitting.split import split
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.pixels import read_mask, write_mask
-from toolkit.voc.split import split
 
 Mask = npt.NDArray[np.uint8]
 

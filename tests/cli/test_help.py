@@ -12,7 +12,7 @@ from toolkit.models import MODELS
 from toolkit.runs.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("convert", "split", "train", "predict", "demo", "models", "stats", "check")
+COMMANDS = ("convert", "split", "train", "predict", "demo", "models", "stats", "check", "weights")
 
 
 def test_version(tmp_path: Path) -> None:

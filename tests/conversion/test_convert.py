@@ -17,13 +17,15 @@ from toolkit.conversion.stems import output_stems
 from toolkit.errors import DataError, UsageError
 from toolkit.labels.classmap import voc_palette
 from toolkit.labels.labelme import read_labelme
-from toolkit.voc.split import split
+from toolkit.splitting.split import split
 
 FOLDERS = ("JPEGImages", "SegmentationClass", "SegmentationObject")
 
 
 def files_of(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """All but the cache of counts, which holds times."""
+    files = [path for path in root.rglob("*") if path.is_file() and path.name != "mask_counts.jsonl"]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def names_in(root: Path, folder: str) -> list[str]:

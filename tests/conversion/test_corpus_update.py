@@ -35,7 +35,7 @@ def stamps(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    skipped = ("report.json", "records.jsonl")  # hold the paths of their folders
+    skipped = ("report.json", "records.jsonl", "mask_counts.jsonl")  # hold the paths of their folders, or times
     files = [path for path in root.rglob("*") if path.is_file() and path.name not in skipped]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 

@@ -10,8 +10,8 @@ from toolkit.conversion.convert import convert
 from toolkit.errors import DataError, DatasetError, SegError
 from toolkit.files import write_bytes
 from toolkit.progress import Progress
+from toolkit.splitting.split import split
 from toolkit.voc.folder import VocFolder
-from toolkit.voc.split import split
 
 
 @pytest.fixture
@@ -26,6 +26,10 @@ def source(tmp_path: Path) -> Path:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def without_times(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in content(folder).items() if name != "mask_counts.jsonl"}
 
 
 class StopAtTheSecondImage(Progress):
@@ -83,9 +87,9 @@ def test_interrupted_conversion_is_refused_until_it_is_finished(source: Path, tm
     with pytest.raises(DatasetError, match="--update"):
         split(out)
     convert(source, out, update=True)
-    renamed = {name: data.replace(b"whole", b"out") for name, data in content(whole).items()}
+    renamed = {name: data.replace(b"whole", b"out") for name, data in without_times(whole).items()}
     renamed["report.json"] = renamed["report.json"].replace(b'"unchanged": 0', b'"unchanged": 2')
-    assert content(out) == renamed
+    assert without_times(out) == renamed
     assert len(split(out).train) == 2
 
 

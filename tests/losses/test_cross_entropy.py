@@ -30,3 +30,18 @@ def test_two_pixels_by_hand() -> None:
 def test_weights_follow_the_model_to_its_device_and_type() -> None:
     loss = CrossEntropy(torch.tensor([1.0, 2.0])).to("meta")
     assert [str(buffer.device) for buffer in loss.buffers()] == ["meta"]
+
+
+def test_a_class_of_weight_0_is_as_good_as_ignored() -> None:
+    torch.manual_seed(3)
+    logits, targets = 4 * torch.randn(2, 3, 7, 9), torch.randint(0, 3, (2, 7, 9))
+    found = []
+    for shown in (targets, targets.where(targets != 1, 255)):
+        given = logits.clone().requires_grad_()
+        loss = CrossEntropy(torch.tensor([0.5, 0.0, 2.0]))(given, shown)
+        loss.backward()
+        assert given.grad is not None and given.grad.isfinite().all()
+        assert not given.grad.permute(0, 2, 3, 1)[targets == 1].any()
+        found.append((loss.detach(), given.grad))
+    torch.testing.assert_close(*found)
+    assert found[0][0] > 0

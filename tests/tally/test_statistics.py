@@ -180,8 +180,8 @@ def test_bad_masks_are_named_and_the_rest_is_counted(tmp_path: Path) -> None:
     assert found.images == 3
     assert texts == [
         "JPEGImages: 'pic_2' has no mask in SegmentationClass.",
-        "SegmentationClass/pic_0.png: holds the value 7 (20 pixels), but class_names.txt lists 3 classes. "
-        "Add the missing class to the list or correct the mask.",
+        "SegmentationClass/pic_0.png: holds the value 7 (20 pixels), but class_names.txt lists 3 classes "
+        "(ids 0 to 2; 255 is ignore). Add the missing class to the list or correct the mask.",
         "SegmentationClass/pic_1.png: not an image in a known format. Replace the file.",
         "SegmentationClass: 'pic_3' has no picture in JPEGImages.",
     ]

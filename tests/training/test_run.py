@@ -16,7 +16,8 @@ from sklearn.metrics import jaccard_score
 
 import toolkit
 from tests.datasets import NAMES, mask_of, stems_of, write_mask, write_voc
-from tests.training.tiny import Listener, log_of, tiny_config
+from tests.training.tiny import Listener, log_of, stop_when_asked, tiny_config
+from toolkit.errors import Interrupted
 from toolkit.models.build import build_model
 from toolkit.runs.config import TrainConfig
 from toolkit.runs.folder import RunFolder
@@ -60,7 +61,24 @@ def test_config_holds_effective_values_only(trained: Trained) -> None:
     values = yaml.safe_load((trained.root / "config.yaml").read_text(encoding="utf-8"))
     assert values["lr"] == 0.01 and values["freeze_epochs"] == 0 and values["epochs"] == 8
     assert values["amp"] is False and values["workers"] == 0 and values["device"] == "cpu"
-    assert [key for key, value in values.items() if value is None] == []
+    assert [key for key, value in values.items() if value is None] == ["fold"]
+
+
+def test_weights_from_a_file_are_kept_with_the_run(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "weights.yaml"
+    path.write_text("bar: 3\n_background_: 0.1\ndisc: 2\n", encoding="utf-8")
+    config = tiny_config(dataset, epochs=2, class_weights=str(path))
+    with pytest.raises(Interrupted):
+        train(config, out=tmp_path / "run", should_stop=stop_when_asked(2))
+    path.unlink()
+    train(resume=tmp_path / "run")
+    assert TrainConfig.read(tmp_path / "run" / "config.yaml").class_weights == "0.1,2.0,3.0"
+
+
+@pytest.mark.parametrize(("asked", "settled"), [("auto", "sqrt"), ("none", "none"), ("effective:0.9", "effective:0.9")])
+def test_the_method_that_was_taken_is_written(dataset: Path, tmp_path: Path, asked: str, settled: str) -> None:
+    train(tiny_config(dataset, epochs=1, class_weights=asked), out=tmp_path / "run")
+    assert TrainConfig.read(tmp_path / "run" / "config.yaml").class_weights == settled
 
 
 def test_defaults_that_depend_on_the_model_are_settled_and_written(dataset: Path, tmp_path: Path) -> None:
@@ -210,7 +228,8 @@ def test_predicting_one_class_only_is_warned_about_with_what_to_try(dataset: Pat
     config = tiny_config(dataset, epochs=6, lr=0.03, class_weights="1,0,0")
     report = train(config, out=tmp_path / "run", progress=listener)
     assert report.scores.recall[1:] == (0, 0)
-    (warning,) = listener.warned
+    given, warning = listener.warned
+    assert given == "classes 'disc', 'bar' are not learnt: weight 0, as given."
     assert "predicts nothing but '_background_'" in warning and "--class-weights auto" in warning
 
 

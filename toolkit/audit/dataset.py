@@ -9,7 +9,7 @@ from toolkit.audit.classes import check_classes
 from toolkit.audit.codes import found, ordered
 from toolkit.audit.contents import Contents, look, read_lists
 from toolkit.audit.encoding import Encoding, judge
-from toolkit.audit.lists import SIDES, check_lists, stem_in
+from toolkit.audit.lists import SIDES, check_lists
 from toolkit.audit.maskfile import MaskFacts
 from toolkit.audit.picturefile import PairFacts, PairJob, PictureFacts, pair_facts
 from toolkit.audit.report import AuditReport
@@ -19,6 +19,7 @@ from toolkit.labels.classmap import IGNORE
 from toolkit.parallel import in_order
 from toolkit.progress import Progress
 from toolkit.voc.folder import VocFolder
+from toolkit.voc.stems import stem_in
 
 
 @dataclass(frozen=True)

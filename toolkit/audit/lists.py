@@ -1,12 +1,11 @@
 """What is wrong with the lists of a split."""
 
 from collections import Counter
-from collections.abc import Collection
-from pathlib import PurePosixPath, PureWindowsPath
 
 from toolkit.audit.codes import found
 from toolkit.audit.contents import Contents
 from toolkit.findings import Finding
+from toolkit.voc.stems import stem_in
 
 SIDES = ("train", "val", "test")
 _USED = (*SIDES, "trainval")
@@ -33,18 +32,6 @@ def check_lists(contents: Contents, lists: dict[str, tuple[str, ...]]) -> list[F
         if stem not in listed:
             findings.append(found("unlisted", contents.images[stem], "is in no list.", "Make the lists again."))
     return findings
-
-
-def stem_in(entry: str, stems: Collection[str]) -> str | None:
-    """The stem that a line of a list means: itself, or what others write there (`dir/a.jpg dir/a.png`, `a 1`)."""
-    if entry in stems:
-        return entry
-    words = entry.split()
-    name = PurePosixPath(PureWindowsPath(words[0]).as_posix()).name if words else ""
-    for candidate in (entry.strip(), name, name.rpartition(".")[0]):
-        if candidate in stems:
-            return candidate
-    return None
 
 
 def _one_list(contents: Contents, side: str, entries: tuple[str, ...]) -> list[Finding]:

@@ -8,7 +8,7 @@ import numpy as np
 from toolkit.audit.alike import Look, by_side, same_pictures
 from toolkit.audit.dataset import DatasetAudit
 from toolkit.audit.encoding import Encoding, lookup
-from toolkit.audit.lists import SIDES, stem_in
+from toolkit.audit.lists import SIDES
 from toolkit.audit.maskfile import MaskFacts, packed_colors, read_values
 from toolkit.audit.picturefile import PairFacts, PictureFacts
 from toolkit.errors import DataError
@@ -18,6 +18,7 @@ from toolkit.labels.classmap import IGNORE, ClassMap, voc_palette
 from toolkit.progress import Progress
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.pixels import decode_rgb, encode_jpeg, encode_png, write_mask
+from toolkit.voc.stems import stem_in
 
 
 def mend_dataset(audit: DatasetAudit, out: Path, progress: Progress) -> tuple[str, ...]:

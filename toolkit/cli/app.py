@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import toolkit
-from toolkit.cli import check, convert, demo, models, predict, split, stats, train
+from toolkit.cli import check, convert, demo, models, predict, split, stats, train, weights
 from toolkit.cli.console import complain, show
 from toolkit.errors import SegError
 
@@ -28,6 +28,7 @@ app.command("predict")(predict.predict)
 app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("stats")(stats.stats)
+app.command("weights")(weights.weights)
 
 
 def _version(asked: bool) -> None:

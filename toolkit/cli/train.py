@@ -61,7 +61,7 @@ def train(
         chosen = _config(config, dataset, typed)
         folder = VocFolder.find(Path(chosen.dataset))
         for side in ("train", "val"):
-            folder.read_list(side)
+            folder.read_list(side, chosen.fold)
 
     from toolkit.training import loop
 
@@ -74,12 +74,15 @@ def train(
 
 
 def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> TrainConfig:
+    from toolkit.losses.class_weights import check_choice
+
     values = read_options(path) if path is not None else {}
     if dataset is not None:
         typed = typed | {"dataset": str(dataset)}
     config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "options")
     MODELS.entry(config.model)
     LOSSES.entry(config.loss)
+    check_choice(config.class_weights)
     return config
 
 

@@ -136,7 +136,7 @@ def _write_all(
                 if strict:
                     raise DataError(str(outcome.failure))
             elif outcome.record is not None:
-                journal.add(outcome.record)
+                journal.add(outcome.record, outcome.mask)
                 written += 1
             else:
                 unchanged += 1

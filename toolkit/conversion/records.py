@@ -1,7 +1,8 @@
 """What was converted from what: `records.jsonl`, one line an image sorted by stem, and `sources.csv` for people.
 
 While a conversion is at work its lines go to `.unfinished`, so that one that was killed can be finished; the first
-line there names the folder and the stems that were about to be written. Files are merged line by line: memory does
+line there names the folder and the stems that were about to be written; each of the others is a record and the
+fingerprint of the mask, which `mask_counts.jsonl` gets and the record, equal for equal input, does not. Files are merged line by line: memory does
 not grow with what a record holds.
 """
 
@@ -20,6 +21,7 @@ from toolkit.errors import DataError, SegError
 from toolkit.files import write_text, writing
 from toolkit.findings import Finding
 from toolkit.voc.folder import VocFolder
+from toolkit.voc.saved_counts import CountedMask, Fingerprint, save_counts
 
 Key = tuple[str, str]
 """(folder, source) of a record."""
@@ -57,7 +59,15 @@ class Record:
             return json.dumps(asdict(self)).encode() + b"\n"
 
 
+@dataclass(frozen=True)
+class _Written(Record):
+    """A line of the journal."""
+
+    mask: Fingerprint | None = None
+
+
 _RECORD = msgspec.json.Decoder(Record)
+_WRITTEN = msgspec.json.Decoder(_Written)
 
 
 def _record(line: bytes) -> Record:
@@ -150,15 +160,19 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record, mask: Fingerprint | None) -> None:
+        """`mask` is the fingerprint of the mask that was written; None: unknown."""
         try:
-            self._file.write(record.as_line())
+            self._file.write(_Written(**vars(record), mask=mask).as_line())
         except OSError as error:
             raise SegError(f"{self._file.name}: cannot be written: {error.strerror or error}. Free space.") from error
 
 
 def finish_records(dataset: VocFolder, each: Callable[[Record], None]) -> None:
-    """Turn what was recorded before and the journal into `records.jsonl` and `sources.csv`; call `each` with them."""
+    """Turn what was recorded before and the journal into `records.jsonl`, `sources.csv` and `mask_counts.jsonl`.
+
+    each   is called with every record
+    """
     with writing(dataset.sources_file) as sources, io.TextIOWrapper(sources, "utf-8", "backslashreplace", "") as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("stem", "source"))
@@ -176,6 +190,19 @@ def _write_records(dataset: VocFolder, each: Callable[[Record], None] | None = N
             file.write(record.as_line())
             if each is not None:
                 each(record)
+    save_counts(dataset, _counted(dataset))
+
+
+def _counted(dataset: VocFolder) -> Iterator[CountedMask]:
+    """What the journal tells of masks, by stem."""
+    with dataset.unfinished.open("rb") as file:
+        for line in file:
+            try:
+                written = _WRITTEN.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError):  # the first line, half of the last one, odd names
+                continue
+            if written.mask is not None:
+                yield CountedMask(written.stem, *written.mask, written.pixels)
 
 
 def refuse_strangers(memory: Memory, source: Path, coming: set[str]) -> None:

@@ -25,6 +25,7 @@ from toolkit.labels.raster import MOST_INSTANCES, Drawing, instance_numbers
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.layout import IMAGE_SUFFIXES
 from toolkit.voc.pixels import encode_instances, encode_mask
+from toolkit.voc.saved_counts import Fingerprint, fingerprint
 
 _RULES = 1  # to be raised when the same input shall give other bytes, so that --update renews them
 _PAGE_INSTANCES = 254  # so many fit into a palette PNG
@@ -77,18 +78,25 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: a record, or the reason why there is none; neither if nothing has changed."""
+    """What became of a job: a record, or the reason why there is none; neither if nothing has changed.
+
+    mask   the fingerprint of the mask that was written
+    """
 
     record: Record | None = None
+    mask: Fingerprint | None = None
     failure: Finding | None = None
 
 
 def render(job: Job) -> Outcome:
     """Write the picture, the class mask and the instance mask of one annotation."""
     try:
-        return Outcome(_render(job))
+        record = _render(job)
     except DataError as error:
         return Outcome(failure=failure_of(job.path, error))
+    if record is None or job.plan.dataset is None:
+        return Outcome(record)
+    return Outcome(record, fingerprint(job.plan.dataset.mask(job.stem)))
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def replacing(dataset: VocFolder, *, aside: bool) -> Iterator[None]:
 def _parts(dataset: VocFolder) -> list[Path]:
     """What seg writes, and nothing else that may lie in the folder."""
     folders = [dataset.images, dataset.masks, dataset.objects, dataset.root / "ImageSets"]
-    files = [dataset.names_file, dataset.sources_file, dataset.records_file, dataset.report_file, dataset.unfinished]
-    return [*folders, *files]
+    files = [dataset.names_file, dataset.sources_file, dataset.records_file, dataset.counts_file, dataset.report_file]
+    return [*folders, *files, dataset.unfinished]
 
 
 def _move(parts: list[Path], source: Path, target: Path) -> None:

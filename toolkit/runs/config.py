@@ -21,12 +21,16 @@ def _option(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Options of a training run. None means: chosen when training starts, and written to the run's config.yaml.
+    """Options of a training run. None means: chosen when training starts, and written to the run's config.yaml; of
+    `fold`: train.txt and val.txt.
 
     Raises UsageError for a value out of range, naming the option.
     """
 
     dataset: str = _option(str(DEFAULT_ROOT), "A dataset in VOC layout.")
+    fold: int | None = _option(
+        None, "Of several: train on its lists, see seg split --kfold. [default: train.txt and val.txt]", at_least=1
+    )
     model: str = _option("vgg16-unet", "Architecture; seg models lists them.")
     width: int | None = _option(
         None, "Channels at full size, for models that offer it. [default: the model's own]", at_least=1
@@ -51,7 +55,7 @@ class TrainConfig:
         None, "First epochs with the encoder at rest. [default: a fifth if it has learnt weights, else 0]", at_least=0
     )
     loss: str = _option("ce", "Loss; ce is cross-entropy.")
-    class_weights: str = _option("none", "auto, none, inverse, sqrt, median, enet, w0,w1,... or a FILE.")
+    class_weights: str = _option("none", "auto, none, inverse, sqrt, median, enet, effective, w0,w1,... or a FILE.")
     augment: str = _option("default", "none or default.", choices=("none", "default"))
     amp: bool | None = _option(None, "16-bit arithmetic. [default: where the device is built for it]")
     device: str = _option("auto", "auto, cpu, cuda, cuda:N or mps.")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from toolkit.conversion.scan import nothing_converted
 from toolkit.errors import DataError, DatasetError
@@ -18,8 +17,10 @@ from toolkit.parallel import Crew, shown
 from toolkit.progress import Progress
 from toolkit.tally.figures import ClassFigures, SideFigures, Spread, Statistics, by_frequency, octaves
 from toolkit.tally.instances import count_instances
+from toolkit.voc.counts import refuse_foreign
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.layout import SPLIT_NAMES
+from toolkit.voc.maskfile import pixels_in
 from toolkit.voc.pixels import read_mask
 
 Counts = npt.NDArray[np.int64]
@@ -124,18 +125,15 @@ def _measure(stem: str, folder: VocFolder, K: int) -> _Measured:
     path = folder.mask(stem)
     try:
         mask = read_mask(path)
-        pixels = np.array(Image.fromarray(mask).histogram(), np.int64)  # twice as fast as numpy's bincount
-        foreign = np.flatnonzero(pixels[K:IGNORE])
-        if foreign.size:
-            value = int(foreign[0]) + K
-            raise DatasetError(
-                f"{path}: holds the value {value} ({pixels[value]} pixels), but {folder.names_file.name} lists {K} "
-                "classes. Add the missing class to the list or correct the mask."
-            )
+        found = pixels_in(mask)
+        refuse_foreign(folder, stem, found, K)
         path = folder.object_mask(stem)
         instances = count_instances(mask, path) if path.is_file() else None
     except DataError as error:
         return _Measured(stem, failure=_failure(path, error))
+    pixels = np.zeros(256, np.int64)
+    for value, amount in found:
+        pixels[value] = amount
     return _Measured(stem, (mask.shape[0], mask.shape[1]), pixels, instances)
 
 

@@ -12,7 +12,7 @@ from toolkit.data.preprocess import Preprocess
 from toolkit.errors import CheckpointError, DatasetError, UsageError
 from toolkit.labels.classmap import ClassMap
 from toolkit.losses import LOSSES
-from toolkit.losses.class_weights import ClassWeights, class_weights
+from toolkit.losses.class_weights import ClassWeights, weights_from_counts
 from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
 from toolkit.models.build import build_model
@@ -65,7 +65,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     LOSSES.entry(config.loss)
     device = choose_device(config.device, config.amp)
     folder = VocFolder.find(Path(config.dataset))
-    train, val = (VocSamples(folder, _stems(folder, side)) for side in ("train", "val"))
+    train, val = (VocSamples(folder, _stems(folder, side, config.fold)) for side in ("train", "val"))
     both = tuple(sorted({*train.stems, *val.stems}))
     table = count_masks(folder, both, workers=None, progress=progress)
     classes = classes_of(table, progress)
@@ -79,9 +79,9 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
         check_pair(folder, stem)
     if not counts.pixels.any():
         raise DatasetError(
-            f"{folder.list_file('train')}: every pixel of the training masks is ignore; there is nothing to learn."
+            f"{folder.list_file('train', config.fold)}: every pixel of the training masks is ignore; there is nothing to learn."
         )
-    weights = class_weights(config.class_weights, counts, classes)
+    weights = weights_from_counts(config.class_weights, counts, classes)
 
     torch.manual_seed(config.seed % 2**63)
     spec = ModelSpec(len(classes), width=config.width)
@@ -90,7 +90,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     model.to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
     tensor = None if weights.weights is None else torch.tensor(weights.weights, dtype=torch.float32)
     return Plan(
-        config=_settled(config, model, device, pretrained=loaded is not None),
+        config=_settled(config, model, weights, device, pretrained=loaded is not None),
         folder=folder,
         classes=classes,
         train=train,
@@ -104,10 +104,12 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     )
 
 
-def _stems(folder: VocFolder, side: str) -> tuple[str, ...]:
-    stems = folder.read_list(side)
+def _stems(folder: VocFolder, side: str, fold: int | None) -> tuple[str, ...]:
+    stems = folder.read_list(side, fold)
     if not stems:
-        raise DatasetError(f"{folder.list_file(side)}: names no image. Make the lists again: seg split {folder.root}")
+        raise DatasetError(
+            f"{folder.list_file(side, fold)}: names no image. Make the lists again: seg split {folder.root}"
+        )
     return stems
 
 
@@ -135,7 +137,9 @@ def _load_encoder(model: SegmentationModel, config: TrainConfig, progress: Progr
     return loaded
 
 
-def _settled(config: TrainConfig, model: SegmentationModel, device: Device, *, pretrained: bool) -> TrainConfig:
+def _settled(
+    config: TrainConfig, model: SegmentationModel, weights: ClassWeights, device: Device, *, pretrained: bool
+) -> TrainConfig:
     if config.freeze_epochs is not None and config.freeze_epochs > config.epochs:
         raise UsageError(f"freeze_epochs: {config.freeze_epochs} is more than the {config.epochs} epochs there are.")
     frozen = config.epochs // _FREEZE_SHARE if pretrained else 0
@@ -145,6 +149,7 @@ def _settled(config: TrainConfig, model: SegmentationModel, device: Device, *, p
         lr=default_lr(config.optimizer, model, pretrained=pretrained) if config.lr is None else config.lr,
         freeze_epochs=frozen if config.freeze_epochs is None else config.freeze_epochs,
         workers=workers if config.workers is None else config.workers,
+        class_weights=weights.choice,
         amp=device.amp is not None,
         device=str(device.handle),
     )

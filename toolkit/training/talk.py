@@ -1,7 +1,6 @@
 """What a training run says: its plan, its cost, its epochs."""
 
-import numpy as np
-
+from toolkit.losses.weights_table import weights_table
 from toolkit.metrics import Scores
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
@@ -22,14 +21,10 @@ def announce(plan: Plan, run: RunFolder, progress: Progress) -> None:
     resting = f", encoder at rest for {config.freeze_epochs}" if config.freeze_epochs else ""
     progress.say(f"Plan: {config.epochs} epochs, {config.optimizer} from {config.lr:g}{resting}")
     progress.say(f"Class weights: {plan.weights.reason}")
-    width = max(len(name) for name in plan.classes.names)
-    progress.say(f"  {'class':<{width}}  {'pixels':>14}  {'share':>8}  {'images':>7}  {'weight':>8}")
-    for name, pixels, share, images, weight in plan.weights.table(plan.classes):
-        progress.say(f"  {name:<{width}}  {pixels:>14,}  {share:>8.3%}  {images:>7,}  {weight:>8.4g}")
-    if plan.weights.counts.ignored:
-        progress.say(f"  ignored: {plan.weights.counts.ignored:,} pixels")
-    for k in np.flatnonzero(plan.weights.counts.pixels == 0):
-        progress.warn(f"class '{plan.classes.names[k]}' is in no training image: it cannot be learnt.")
+    for line in weights_table(plan.weights):
+        progress.say(f"  {line}")
+    for warning in plan.weights.warnings:
+        progress.warn(warning)
     progress.say(f"Run: {run.root}")
 
 

@@ -1,24 +1,25 @@
 """How many pixels of each class the masks of a dataset hold, image by image."""
 
+import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from toolkit.errors import DatasetError
 from toolkit.labels.classmap import IGNORE, ClassMap
 from toolkit.parallel import in_order, shown
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
-from toolkit.voc.pixels import read_mask
+from toolkit.voc.maskfile import MaskPixels, mask_pixels
+from toolkit.voc.saved_counts import CountedMask, Fingerprint, fingerprint, fitting_counts, save_counts
 
 Counts = npt.NDArray[np.int64]
-MaskPixels = tuple[tuple[int, int], ...]
-"""(value, pixels) of one mask, by value; those that occur, 255 included."""
+
+_SETTLED = 2_000_000_000  # ns; the coarsest clock of a file system in use, that of FAT
 
 
 @dataclass(frozen=True)
@@ -115,19 +116,35 @@ class MaskTable:
         """The largest class id in use; 0 if there is none."""
         return int(self.values[self.values != IGNORE].max(initial=0))
 
+    def __contains__(self, stem: object) -> bool:
+        return stem in self._row_of
+
+    def row(self, stem: str) -> MaskPixels:
+        """The pixels of one mask by value."""
+        row = self._row_of[stem]
+        entries = slice(self.starts[row], self.starts[row + 1])
+        return tuple(zip(self.values[entries].tolist(), self.pixels[entries].tolist(), strict=True))
+
     def _refuse_foreign(self, rows: Counts, values: npt.NDArray[np.uint8], K: int) -> None:
         foreign = np.flatnonzero((values >= K) & (values != IGNORE))
         if foreign.size:
-            raise DatasetError(self._foreign_value(int(rows[foreign[0]]), int(values[foreign[0]]), K))
+            stem = self.stems[int(rows[foreign[0]])]
+            refuse_foreign(self.folder, stem, self.row(stem), K)
 
-    def _foreign_value(self, row: int, value: int, K: int) -> str:
-        entries = slice(int(self.starts[row]), int(self.starts[row + 1]))
-        pixels = int(self.pixels[entries][self.values[entries] == value][0])
-        place = f"{self.folder.mask(self.stems[row])}: holds the value {value} ({pixels} pixels)"
-        rule = f"but {self.folder.names_file.name} lists {K} classes (ids 0 to {K - 1}; 255 is ignore)"
-        if entries.stop - entries.start > 2 * K + 8:
-            return f"{place}, {rule}. It looks like a picture of colours or a JPEG, not like ids. Make the masks again with seg convert."
-        return f"{place}, {rule}. Add the missing class to the list or correct the mask."
+
+def refuse_foreign(folder: VocFolder, stem: str, row: MaskPixels, K: int) -> None:
+    """Raise DatasetError if a mask holds a value that is no class id, naming the mask, the value and the way out."""
+    foreign = [(value, pixels) for value, pixels in row if K <= value != IGNORE]
+    if not foreign:
+        return
+    value, pixels = foreign[0]
+    place = f"{folder.mask(stem)}: holds the value {value} ({pixels} pixels)"
+    rule = f"but {folder.names_file.name} lists {K} classes (ids 0 to {K - 1}; 255 is ignore)"
+    if len(row) > 2 * K + 8:
+        raise DatasetError(
+            f"{place}, {rule}. It looks like a picture of colours or a JPEG, not like ids. Make the masks again with seg convert."
+        )
+    raise DatasetError(f"{place}, {rule}. Add the missing class to the list or correct the mask.")
 
 
 def count_masks(
@@ -135,11 +152,42 @@ def count_masks(
 ) -> MaskTable:
     """Count the pixels of each value in the masks of `stems`.
 
+    Masks that were counted before, by `seg convert` or here, are not read again as long as their size and time are
+    the same; what is counted now is kept for the next time.
+
     workers   processes; 0: this one; None: more if they save more than they cost
     Raises ImageError or DatasetError naming the first mask that cannot be read.
     """
-    read = in_order(partial(_mask_pixels, folder), stems, workers)
-    return MaskTable(folder, zip(stems, shown(progress, read, "Counting pixels", len(stems)), strict=True))
+    known = MaskTable(folder, fitting_counts(folder, stems))
+    missing = [stem for stem in stems if stem not in known]
+    if known.stems == tuple(stems):
+        return known
+    counted = _counted(folder, missing, workers, progress) if missing else known
+    return MaskTable(folder, ((stem, (known if stem in known else counted).row(stem)) for stem in stems))
+
+
+def _counted(folder: VocFolder, stems: Sequence[str], workers: int | None, progress: Progress) -> MaskTable:
+    """Count masks, and keep what was counted."""
+    began = time.time_ns()
+    prints: dict[str, Fingerprint] = {}
+
+    def rows() -> Iterator[tuple[str, MaskPixels]]:
+        read = in_order(partial(_count, folder), stems, workers)
+        for stem, (found, pixels) in zip(stems, read, strict=True):
+            if found is not None and found[1] < began - _SETTLED:  # a newer one may change without a new time
+                prints[stem] = found
+            yield stem, pixels
+
+    table = MaskTable(folder, shown(progress, rows(), "Counting pixels", len(stems)))
+    if prints:
+        save_counts(folder, (CountedMask(stem, *prints[stem], dict(table.row(stem))) for stem in sorted(prints)))
+    return table
+
+
+def _count(folder: VocFolder, stem: str) -> tuple[Fingerprint | None, MaskPixels]:
+    path = folder.mask(stem)
+    found = fingerprint(path)  # first: a mask that is replaced while it is read does not get the new one's
+    return found, mask_pixels(path)
 
 
 def classes_of(table: MaskTable, progress: Progress = SILENT) -> ClassMap:
@@ -150,11 +198,6 @@ def classes_of(table: MaskTable, progress: Progress = SILENT) -> ClassMap:
     largest = table.largest_id()
     progress.warn(f"{table.folder.names_file} is missing: the classes are called by their ids, 0 to {largest}.")
     return ClassMap(tuple(f"class {index}" for index in range(largest + 1)))
-
-
-def _mask_pixels(folder: VocFolder, stem: str) -> MaskPixels:
-    histogram = Image.fromarray(read_mask(folder.mask(stem))).histogram()  # twice as fast as numpy's bincount
-    return tuple((value, pixels) for value, pixels in enumerate(histogram) if pixels)
 
 
 def _summed(ids: npt.NDArray[np.uint8], amounts: Counts, K: int) -> Counts:

@@ -4,6 +4,7 @@ ROOT/JPEGImages/STEM.jpg              the pictures
 ROOT/SegmentationClass/STEM.png       masks: value = class id, 255 = ignore
 ROOT/SegmentationObject/STEM.png      instances (not read again by seg)
 ROOT/ImageSets/Segmentation/*.txt     train, val, trainval, test: one stem a line
+ROOT/ImageSets/Segmentation/fold_I/   train and val of one fold of several, I from 1 on
 ROOT/class_names.txt                  one class a line, line number = id
 """
 
@@ -48,6 +49,9 @@ class VocFolder:
             )
         return dataset
 
+    def __reduce__(self) -> tuple[type["VocFolder"], tuple[Path]]:
+        return VocFolder, (self.root,)  # without the listing: a pool of processes pickles it with every chunk of work
+
     def exists(self) -> bool:
         """Whether both folders of a dataset are there."""
         return self.images.is_dir() and self.masks.is_dir()
@@ -90,6 +94,11 @@ class VocFolder:
         return self.root / "report.json"
 
     @property
+    def counts_file(self) -> Path:
+        """A cache of the pixels of each mask by value."""
+        return self.root / "mask_counts.jsonl"
+
+    @property
     def unfinished(self) -> Path:
         """Exists while a conversion is at work, and after it was interrupted."""
         return self.root / ".unfinished"
@@ -98,9 +107,14 @@ class VocFolder:
     def split_record(self) -> Path:
         return self.lists / "split.json"
 
-    def list_file(self, name: str) -> Path:
-        """The list of one side: `train`, `val`, `trainval` or `test`."""
-        return self.lists / f"{name}.txt"
+    def list_file(self, name: str, fold: int | None = None) -> Path:
+        """The list of one side: `train`, `val`, `trainval` or `test`; with a fold, counted from 1, `train` or `val`."""
+        return (self.lists if fold is None else self.lists / f"fold_{fold}") / f"{name}.txt"
+
+    def folds(self) -> list[int]:
+        """The folds that have lists, counted from 1."""
+        found = (path.name.removeprefix("fold_") for path in self.lists.glob("fold_*") if path.is_dir())
+        return sorted(int(number) for number in found if number.isdecimal() and number.isascii())
 
     def mask(self, stem: str) -> Path:
         """Where the mask of a stem is or goes."""
@@ -138,19 +152,27 @@ class VocFolder:
         """Stems that have a mask."""
         return {p.stem for p in self.masks.iterdir() if p.suffix == ".png" and not p.name.startswith(".")}
 
-    def read_list(self, name: str) -> tuple[str, ...]:
+    def read_list(self, name: str, fold: int | None = None) -> tuple[str, ...]:
         """The stems of one side, in file order. Raises DatasetError if there is no such list or it repeats a stem."""
-        path = self.list_file(name)
+        path = self.list_file(name, fold)
         try:
             lines = path.read_text(encoding="utf-8-sig").split("\n")
         except FileNotFoundError:
-            raise DatasetError(f"{path}: there is no such list. Make it with: seg split {self.root}") from None
+            raise DatasetError(f"{path}: there is no such list. {self._how_to_make_it(fold)}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
         stems = tuple(line.rstrip("\r") for line in lines if line.strip())
         if len(set(stems)) != len(stems):
             raise DatasetError(f"{path}: names an image twice. Make it again with: seg split {self.root}")
         return stems
+
+    def _how_to_make_it(self, fold: int | None) -> str:
+        if fold is None:
+            return f"Make it with: seg split {self.root}"
+        folds = self.folds()
+        if folds:
+            return f"There are folds {', '.join(map(str, folds))}."
+        return f"Make folds with: seg split {self.root} --kfold 5"
 
     def class_map(self) -> ClassMap | None:
         """The classes by `class_names.txt`, or None if the dataset has none."""

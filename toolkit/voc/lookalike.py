@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from toolkit.errors import ImageError
+from toolkit.progress import SILENT, Progress
 from toolkit.voc.pixels import decode_rgb, read_header
 
 HASH_DISTANCE = 12
@@ -68,7 +69,7 @@ def fingerprint_of(image: npt.NDArray[np.uint8]) -> Fingerprint:
     return Fingerprint(bits.tobytes(), np.asarray(thumb, np.uint8).tobytes(), bool(thumb.std() < _FLATTEST))
 
 
-def lookalikes(prints: Sequence[Fingerprint]) -> list[list[int]]:
+def lookalikes(prints: Sequence[Fingerprint], progress: Progress = SILENT) -> list[list[int]]:
     """Groups of two or more indices of pictures that look alike, in order of their first members.
 
     Likeness is passed on: the frames of a slow film are one group although its ends differ. Compares all pairs, as
@@ -80,7 +81,8 @@ def lookalikes(prints: Sequence[Fingerprint]) -> list[list[int]]:
     signs = _signs(prints, seeing)
     thumbs = _normalised(prints, seeing)
     roots = np.arange(seeing.size)
-    for top in range(0, seeing.size, _BLOCK):
+    tops = range(0, seeing.size, _BLOCK)
+    for top in progress.track(tops, "Looking for near-identical pictures", len(tops)):
         for left in range(top, seeing.size, _BLOCK):
             rows, columns = slice(top, top + _BLOCK), slice(left, left + _BLOCK)
             close = signs[rows] @ signs[columns].T >= 64 - 2 * HASH_DISTANCE

@@ -19,14 +19,26 @@ try:
 except ImportError:  # no build for this processor: the same pixels, more slowly
     fast_zlib = None
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error,) if fast_zlib is None else (zlib.error, fast_zlib.error)
+"""What an inflater raises over damaged data."""
 _BAND_BYTES = 1 << 20
-_GREY, _PALETTE = 0, 3
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, PALETTE = 0, 3  # kinds of colour
 
 
 class _Compressor(Protocol):
     def compress(self, data: Any, /) -> bytes: ...
     def flush(self) -> bytes: ...
+
+
+class _Inflater(Protocol):
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    def decompress(self, data: Any, max_length: int, /) -> bytes: ...
 
 
 def encode_png_mask(mask: npt.NDArray[np.unsignedinteger[Any]], palette: bytes | None) -> bytes:
@@ -62,8 +74,8 @@ def _bands(image: Image.Image) -> Iterator[bytes]:
 
 def _png(size: tuple[int, int], depth: int, palette: bytes | None, bands: Iterator[bytes]) -> bytes:
     height, width = size
-    header = struct.pack(">IIBBBBB", width, height, depth, _PALETTE if palette else _GREY, 0, 0, 0)
-    chunks = [_SIGNATURE, _chunk(b"IHDR", header)]
+    header = struct.pack(">IIBBBBB", width, height, depth, PALETTE if palette else GREY, 0, 0, 0)
+    chunks = [SIGNATURE, _chunk(b"IHDR", header)]
     if palette:
         chunks.append(_chunk(b"PLTE", palette))
     compressor = _compressor()
@@ -76,6 +88,12 @@ def _compressor() -> _Compressor:
         made: _Compressor = fast_zlib.compressobj(1, fast_zlib.DEFLATED, 15)
         return made
     return zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+
+
+def new_inflater() -> _Inflater:
+    """Like `zlib.decompressobj`, several times as fast where that can be had; raises one of INFLATE_ERRORS."""
+    made: _Inflater = (zlib if fast_zlib is None else fast_zlib).decompressobj()
+    return made
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
