@@ -3,12 +3,33 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import SAMPLE, SEG, environment, seg
+from toolkit.cli.start import main
+
+
+class Interrupting:
+    """A finder of modules under which Ctrl-C comes while the command line is imported."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "toolkit.cli.app":
+            raise KeyboardInterrupt
+
+
+def test_stopped_while_modules_are_loaded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delitem(sys.modules, "toolkit.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting, *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "seg: stopped.\n"
+
 
 OPTIONS = ("--workers", "2", "--model", "unet", "--width", "4", "--size", "32", "--batch", "4", "--epochs", "30")
 

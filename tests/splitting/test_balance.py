@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 from toolkit.splitting.balance import Units, divide
+from toolkit.splitting.deal import evenly, in_order
 
 Ints = npt.NDArray[np.int64]
 
@@ -174,3 +175,32 @@ def test_the_order_in_which_classes_are_added_up_does_not_matter() -> None:
     units = images_with(presence, pixels)
     backwards = Units(units.images, units.presence[:, ::-1], units.pixels[:, ::-1])
     assert divide(units, [160, 40]).tolist() == divide(backwards, [160, 40]).tolist()
+
+
+@pytest.mark.parametrize("how", ["ranked", "equal", "in order", "evenly"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_unit_gets_a_side_fixed_ones_theirs_and_no_side_stays_empty(how: str, data: st.DataObject) -> None:
+    count = data.draw(st.integers(2, 12))
+    sides = data.draw(st.integers(2, min(4, count)))
+    images = np.array(data.draw(st.lists(st.integers(1, 9), min_size=count, max_size=count)), np.int64)
+    fixed = np.array(data.draw(st.lists(st.integers(-1, sides - 1), min_size=count, max_size=count)), np.int64)
+    lacking_sides = sides - len({side for side in fixed.tolist() if side >= 0})
+    if (fixed < 0).sum() < lacking_sides:
+        fixed[:] = -1
+    cuts = sorted(
+        data.draw(st.lists(st.integers(1, int(images.sum()) - 1), min_size=sides - 1, max_size=sides - 1, unique=True))
+    )
+    targets = np.diff([0, *cuts, int(images.sum())]).tolist()
+    presence = np.array(data.draw(st.lists(st.integers(0, 9), min_size=count, max_size=count)), np.int64)[:, None]
+    units = Units(images, np.minimum(presence, images[:, None]), presence * 7)
+    if how == "in order":
+        found = in_order(images, targets, fixed)
+    elif how == "evenly":
+        found = evenly(images, targets, fixed)
+    else:
+        found = divide(units, targets, fixed, ranked=how == "ranked")
+    assert found.min() >= 0
+    assert (found[fixed >= 0] == fixed[fixed >= 0]).all()
+    if how != "evenly":
+        assert set(found.tolist()) == set(range(sides))

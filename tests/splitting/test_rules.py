@@ -162,6 +162,7 @@ def test_what_contradicts_itself_is_refused(tmp_path: Path, options: dict[str, o
         ({"val": 4}, "4 images are too few: 4 for validation leave none to train on"),
         ({"val": 2, "test": 2}, "2 for validation and 2 for testing leave none"),
         ({"kfold": 5}, "5 sides need 5 images, there are 4"),
+        ({"kfold": 3, "test": 2}, "nothing would be left for fold"),
         ({"ratio": 0.5, "test": 2}, "leave none for validation"),
         ({"keep": True}, "there is no split to keep. Make one: seg split"),
         ({"test_from": "missing.txt"}, "missing.txt: cannot be read"),

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.annotations import SHARED
 from toolkit.errors import ImageError
 from toolkit.voc.lookalike import CORRELATION, HASH_DISTANCE, Fingerprint, fingerprint, fingerprint_of, lookalikes
 
-VIDEO = Path(__file__).parents[2] / "shared" / "data" / "labelme"
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -93,9 +93,9 @@ def test_nothing_and_one_picture_have_no_likes() -> None:
     assert lookalikes([Fingerprint(bytes(8), bytes(range(256)), False)]) == []
 
 
-@pytest.mark.skipif(not VIDEO.is_dir(), reason="real data is not here")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="real data is not here")
 def test_frames_of_a_film_are_alike_and_photographs_are_not() -> None:
-    frames = [fingerprint(path) for path in sorted((VIDEO / "video_frames").glob("*.jpg"))]
+    frames = [fingerprint(path) for path in sorted((SHARED / "video_frames").glob("*.jpg"))]
     assert lookalikes(frames) == [list(range(len(frames)))]
     for name in ("fruit", "teaware", "controllers"):
-        assert lookalikes([fingerprint(path) for path in sorted((VIDEO / name).rglob("*.jpg"))]) == []
+        assert lookalikes([fingerprint(path) for path in sorted((SHARED / name).rglob("*.jpg"))]) == []

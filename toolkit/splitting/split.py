@@ -139,6 +139,11 @@ def _divided(
         name: [stem for unit, its in zip(units, chosen, strict=True) if its == side for stem in unit.stems]
         for side, name in enumerate(names)
     }
+    empty = [name for name, its in members.items() if not its]
+    if empty:
+        raise DatasetError(
+            f"{folder.root}: nothing would be left for {', '.join(empty)}. Ask for less, or group by something else."
+        )
     made = _result(options, table, classes, members, apart, bonds=united([*groups, *likes]), left_out=left_out)
     return replace(made, notes=(*notes, *_notes(made, classes, held, keeping=bool(sides))))
 
@@ -201,7 +206,7 @@ def _result(
     val = folds[0] if folds else tuple(sorted(members["val"]))
     train = sorted(stem for fold in folds[1:] for stem in fold) if folds else sorted(members["train"])
     counted = {name: stems for name, stems in members.items() if name != "test"}
-    counted |= {"test": [stem for stem in test if stem in set(table.stems)]} if test else {}
+    counted |= {"test": [stem for stem in test if stem in table]} if test else {}
     return Split(
         train=tuple(train),
         val=val,
