@@ -47,7 +47,7 @@ def alike(looks: Sequence[Look]) -> list[Finding]:
     for members in lookalikes([look.likeness for look in single]):
         group = [single[index] for index in members]
         across = _across(group)
-        way_out = "Keep such pictures on one side of the split." if across else "Put them on one side when you split."
+        way_out = "Make the lists again: seg split keeps such pictures on one side." if across else ""
         text = f"{_named(group)} look nearly the same{across}."
         findings.append(found("leak" if across else "lookalike", group[0].place, text, way_out))
     return findings

@@ -98,7 +98,7 @@ CODES = {
     "lookalike": Kind(
         "note",
         "pictures that are nearly the same",
-        "A random split puts such pictures on both sides, and the validation score flatters.",
+        "seg split keeps such pictures on one side; where they are on both, the validation score flatters.",
     ),
     # a labelme folder
     "annotation-unreadable": Kind("error", "annotations that cannot be converted", "convert leaves the image out."),
