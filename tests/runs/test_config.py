@@ -86,7 +86,7 @@ def test_value_of_another_type_is_refused_with_place_and_value(tmp_path: Path, l
         ("lr: .nan", "lr: a finite number is needed, got nan"),
         ("seed: -1", "seed: at least 0 is needed, got -1"),
         ("width: 0", "width: at least 1 is needed, got 0"),
-        ("optimizer: adm", "optimizer: 'adm' is not one of adam, sgd. Did you mean 'adam'?"),
+        ("optimizer: adm", "optimizer: 'adm' is not one of adam, adamw, sgd. Did you mean 'adam'?"),
         ("augment: all", "augment: 'all' is not one of none, default."),
     ],
 )

@@ -1,5 +1,6 @@
 """The resume contract: stopped anywhere, a run ends with the bytes of one that never stopped."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from safetensors.torch import load_file
 from tests.datasets import stems_of, write_list, write_voc
 from tests.training.tiny import log_of, stop_when_asked, timeless, tiny_config
 from toolkit.errors import CheckpointError, DataError, DatasetError, Interrupted, UsageError
+from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
 from toolkit.training.loop import TrainReport, train
+from toolkit.training.plan import make_plan
 
 EPOCHS, STEPS = 4, 3  # five pictures in batches of two; should_stop is asked four times an epoch
 
@@ -188,3 +191,28 @@ def test_a_new_run_does_not_go_into_the_folder_of_another(dataset: Path, whole: 
     with pytest.raises(UsageError, match="is not an empty folder"):
         train(replace(config(dataset), seed=9), out=whole["adam"].run.root)
     assert whole["adam"].last.read_bytes() == before
+
+
+@pytest.mark.parametrize("schedule", ["poly", "onecycle"])
+def test_other_schedules_adamw_and_clipping_go_on_exactly(dataset: Path, tmp_path: Path, schedule: str) -> None:
+    chosen = config(dataset, "adamw", schedule=schedule, clip=0.1, weight_decay=0.1)
+    whole = train(chosen, out=tmp_path / "whole")
+    for times in (2, 8):
+        with pytest.raises(Interrupted):
+            train(chosen, out=tmp_path / f"run-{times}", should_stop=stop_when_asked(times))
+        assert_same(train(resume=tmp_path / f"run-{times}"), whole)
+
+
+def test_clipping_bounds_what_a_step_changes(dataset: Path, tmp_path: Path) -> None:
+    def change(clip: float) -> float:
+        """How far one epoch of plain steps moves the weights; momentum 0.9 adds up to 1 / (1 - 0.9) of each."""
+        chosen = config(dataset, "sgd", clip=clip, schedule="constant", warmup_epochs=0)
+        chosen = replace(chosen, epochs=1, freeze_epochs=0)
+        before = make_plan(chosen, Progress()).model.state_dict()
+        start = {name: value.clone() for name, value in before.items()}
+        after = load_file(train(chosen, out=tmp_path / f"clip-{clip}").last)
+        learnt = [name for name in start if "running" not in name and "num_batches" not in name]
+        return math.sqrt(sum(float((after[name] - start[name]).square().sum()) for name in learnt))
+
+    limit = 0.001
+    assert change(limit) <= STEPS * 0.01 * limit * 10 < change(0)

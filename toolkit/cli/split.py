@@ -128,10 +128,15 @@ def _table(made: "Split") -> list[str]:
         f"{'class':<{width}}" + f"  {'images':>7}  {'pixels':>7}" * len(sides),
     ]
     for index, name in enumerate(made.classes):
-        cells = (f"  {counts.images[index]:>7,}  {counts.shares[index]:>7.2%}" for _, counts in sides)
+        cells = (f"  {counts.images[index]:>7,}  {_percent(counts.shares[index]):>7}" for _, counts in sides)
         lines.append(set_cell_size(name, width) + "".join(cells))
     lines.append(f"{'all':<{width}}" + "".join(f"  {counts.total:>7,}  {'':>7}" for _, counts in sides).rstrip())
     return lines
+
+
+def _percent(share: float) -> str:
+    """Two digits behind the point, or two that count."""
+    return f"{share:.2%}" if share >= 0.01 or not share else f"{100 * share:.2g}%"
 
 
 def _lines(made: "Split") -> list[str]:

@@ -44,13 +44,21 @@ class TrainConfig:
         512, "The longer side of a picture inside the network, in pixels.", at_least=32, flag="--size,--imgsz"
     )
     lr: float | None = _option(
-        None, "Highest learning rate. [default: adam 1e-4, or 1e-3 for models with BatchNorm; sgd 1e-2]", at_least=0
+        None,
+        "Highest learning rate. [default: adam, adamw 1e-4, or 1e-3 for models with BatchNorm; sgd 1e-2]",
+        at_least=0,
     )
-    optimizer: str = _option("adam", "adam or sgd.", choices=("adam", "sgd"))
-    weight_decay: float = _option(0.0, "L2 penalty.", at_least=0)
+    optimizer: str = _option("adam", "adam, adamw or sgd.", choices=("adam", "adamw", "sgd"))
+    weight_decay: float = _option(0.0, "L2 penalty; with adamw, decay of the weights themselves.", at_least=0)
+    schedule: str = _option(
+        "cosine",
+        "How the learning rate falls: cosine, poly, step, onecycle or constant.",
+        choices=("cosine", "poly", "step", "onecycle", "constant"),
+    )
     warmup_epochs: float = _option(
-        1.0, "Epochs over which the learning rate rises; then it falls along a cosine.", at_least=0
+        1.0, "Epochs over which the learning rate rises first; onecycle has a rise of its own.", at_least=0
     )
+    clip: float = _option(0.0, "Largest norm of the gradient, longer ones are shortened; 0: any.", at_least=0)
     freeze_epochs: int | None = _option(
         None, "First epochs with the encoder at rest. [default: a fifth if it has learnt weights, else 0]", at_least=0
     )

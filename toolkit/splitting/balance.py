@@ -31,10 +31,10 @@ _SIZE_WEIGHT = 4
 _FEW_UNITS = 300  # so many or fewer are dealt several times
 _DEALS = 8
 _SWEEPS = 4
-_MOST_SWAPS = 120
+_MOST_SWAPS = 4000  # in a sweep over all pairs of sides; each takes a millisecond or two
 _GIVERS, _TAKERS = 128, 1024  # units of two sides that are compared with each other at a time
 _WINDOWS = 6
-_WORTH_WHILE = 0.003  # of what is uneven between two sides
+_WORTH_WHILE = 0.0001  # of what is uneven between two sides
 _NEAR_ENOUGH = _SCALE // 2000  # a twentieth of a per cent
 
 
@@ -128,14 +128,16 @@ class _Table:
     def improve(self) -> None:
         """Swap and hand over units between all pairs of sides until nothing helps, or enough was done."""
         for _ in range(_SWEEPS):
-            moved = [self._improve_pair(a, b) for a, b in combinations(range(len(self._targets)), 2)]
+            pairs = list(combinations(range(len(self._targets)), 2))
+            most = max(10, _MOST_SWAPS // (len(pairs) * _WINDOWS))
+            moved = [self._improve_pair(a, b, most) for a, b in pairs]
             if not any(moved):
                 return
 
-    def _improve_pair(self, a: int, b: int) -> bool:
+    def _improve_pair(self, a: int, b: int, most: int) -> bool:
         moved = False
         for givers, takers in self._windows(a, b):
-            for _ in range(_MOST_SWAPS):
+            for _ in range(most):
                 if not self._best_swap(a, b, givers, takers):
                     break
                 moved = True

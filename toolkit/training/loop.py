@@ -136,7 +136,7 @@ def _train(
         progress.begin(f"Epoch {state.epoch + 1}/{config.epochs}", loader.steps - state.step)
         for batch in loader.epoch(state.epoch, state.step):
             done = state.epoch * loader.steps + state.step
-            lr = lr_at(done, total, warmup, config.lr)
+            lr = lr_at(done, total, warmup, config.lr, config.schedule)
             torch.manual_seed((config.seed * 1_000_003 + done) % 2**63)  # dropout draws depend on the step alone
             loss = _step(plan, engine, batch, lr)
             state.loss_sum += loss
@@ -156,7 +156,7 @@ def _train(
         means = [getattr(scores, name) for name in _MEANS]
         losses = [state.loss_sum / loader.steps, result.loss]
         seconds = round(time.monotonic() - epoch_began, 2)
-        lr = lr_at((state.epoch + 1) * loader.steps - 1, total, warmup, config.lr)
+        lr = lr_at((state.epoch + 1) * loader.steps - 1, total, warmup, config.lr, config.schedule)
         state.rows.append([state.epoch + 1, lr, *losses, *means, *scores.iou, seconds])
         state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
 
@@ -200,6 +200,9 @@ def _step(plan: Plan, engine: Engine, batch: Batch, lr: float) -> float:
         )
     engine.optimizer.zero_grad(set_to_none=True)
     engine.scaler.scale(loss).backward()
+    if plan.config.clip:
+        engine.scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(plan.model.parameters(), plan.config.clip)
     engine.scaler.step(engine.optimizer)
     engine.scaler.update()
     return value

@@ -19,7 +19,7 @@ def announce(plan: Plan, run: RunFolder, progress: Progress) -> None:
         f"Model: {config.model}, {parameters:,} parameters, {plan.device}, size {config.size}, batch {config.batch}"
     )
     resting = f", encoder at rest for {config.freeze_epochs}" if config.freeze_epochs else ""
-    progress.say(f"Plan: {config.epochs} epochs, {config.optimizer} from {config.lr:g}{resting}")
+    progress.say(f"Plan: {config.epochs} epochs, {config.optimizer} from {config.lr:g}, {config.schedule}{resting}")
     progress.say(f"Class weights: {plan.weights.reason}")
     for line in weights_table(plan.weights):
         progress.say(f"  {line}")
