@@ -306,17 +306,23 @@ def test_imagenet_weights_that_cannot_be_had(dataset: Path, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("counts", "warned"),
+    ("counts", "weights", "said"),
     [
-        ([[9000, 3, 1], [500, 2, 0], [400, 0, 1]], True),  # a few stray pixels are not a class that was learnt
-        ([[9000, 3, 1], [100, 402, 0], [401, 0, 0]], False),  # one class is found: the table shows the other
-        ([[9904, 0, 0], [0, 0, 0], [0, 0, 0]], False),  # nothing else is there to be found
+        # a few stray pixels are not a class that was learnt
+        ([[9000, 3, 1], [500, 2, 0], [400, 0, 1]], "none", "predicts nothing but '_background_'"),
+        ([[9000, 3, 1], [100, 402, 0], [401, 0, 0]], "none", "class 'bar': next to none of the pixels are found"),
+        ([[9000, 3, 1], [100, 402, 0], [401, 0, 0]], "none", "give small classes more weight: --class-weights auto."),
+        ([[9000, 3, 1], [100, 402, 0], [401, 0, 3]], "sqrt", "--class-weights inverse."),
+        ([[9000, 3, 1], [100, 402, 0], [401, 0, 3]], "inverse", "larger --size, or annotate more."),
+        ([[9000, 3, 1], [100, 402, 0], [401, 0, 40]], "none", ""),
+        ([[9904, 0, 0], [0, 0, 0], [0, 0, 0]], "none", ""),  # nothing else is there to be found
     ],
 )
-def test_next_to_nothing_counts_as_nothing(
-    dataset: Path, tmp_path: Path, counts: list[list[int]], warned: bool
+def test_classes_that_are_not_found_are_named_with_what_to_try(
+    dataset: Path, tmp_path: Path, counts: list[list[int]], weights: str, said: str
 ) -> None:
-    plan = make_plan(tiny_config(dataset), Listener())
+    plan = make_plan(tiny_config(dataset, class_weights=weights), Listener())
     listener = Listener()
     _report(plan, RunFolder(tmp_path), State(epoch=2, best_counts=torch.tensor(counts)), listener)
-    assert [("'_background_'" in line) for line in listener.warned] == [True] * warned
+    assert len(listener.warned) == bool(said)
+    assert all(said in line for line in listener.warned)

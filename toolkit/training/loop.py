@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import toolkit
@@ -27,11 +26,10 @@ from toolkit.training.evaluate import evaluate
 from toolkit.training.optim import lr_at, make_optimizer
 from toolkit.training.plan import Plan, make_plan
 from toolkit.training.state import Engine, State
-from toolkit.training.talk import announce, epoch_line, tell_cost
+from toolkit.training.talk import announce, epoch_line, tell_cost, what_was_not_found
 
 _MEANS = ("miou", "pixel_accuracy", "mean_recall", "mean_precision", "fw_iou")
 _TIMED_STEPS = 3
-_FOUND = 0.01  # a class of which fewer of its pixels are recognised is as good as never predicted
 
 
 @dataclass(frozen=True)
@@ -236,14 +234,9 @@ def _report(plan: Plan, run: RunFolder, state: State, progress: Progress) -> Tra
     if state.best_counts is not None:
         confusion.counts += state.best_counts.numpy()
     scores = confusion.scores(plan.classes.names)
-    present = np.flatnonzero(confusion.counts.sum(1))
-    found = [k for k in present if scores.recall[k] >= _FOUND]
-    if len(present) > 1 and len(found) <= 1:
-        only = plan.classes.names[int(confusion.counts.sum(0).argmax())]
-        progress.warn(
-            f"the model predicts nothing but '{only}' on the validation images, or next to nothing: it has not learnt "
-            f"enough in {state.epoch} epochs. Train longer, start from ImageNet weights, or try --class-weights auto."
-        )
+    warning = what_was_not_found(confusion, scores, state.epoch, plan.weights.method)
+    if warning:
+        progress.warn(warning)
     return TrainReport(run, plan.classes.names, state.epoch, state.best_epoch, scores, plan.val.stems)
 
 
