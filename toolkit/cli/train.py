@@ -11,7 +11,7 @@ import typer
 from toolkit.cli.console import complain, make_progress, show, show_json
 from toolkit.cli.options import with_train_options
 from toolkit.errors import UsageError
-from toolkit.losses import LOSSES
+from toolkit.losses.build import parse_loss
 from toolkit.models import MODELS
 from toolkit.runs.config import TrainConfig, read_options
 from toolkit.voc.layout import DEFAULT_ROOT
@@ -81,7 +81,7 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> T
         typed = typed | {"dataset": str(dataset)}
     config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "options")
     MODELS.entry(config.model)
-    LOSSES.entry(config.loss)
+    parse_loss(config.loss)
     check_choice(config.class_weights)
     return config
 

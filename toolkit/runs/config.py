@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from toolkit.errors import DataError, UsageError, did_you_mean
+from toolkit.losses import LOSSES
 from toolkit.voc.layout import DEFAULT_ROOT
 
 
@@ -62,7 +63,9 @@ class TrainConfig:
     freeze_epochs: int | None = _option(
         None, "First epochs with the encoder at rest. [default: a fifth if it has learnt weights, else 0]", at_least=0
     )
-    loss: str = _option("ce", "Loss; ce is cross-entropy.")
+    loss: str = _option(
+        "ce", f"{', '.join(LOSSES)}; with parameters: focal:gamma=3, ce:smoothing=0.1 (docs/training.md)."
+    )
     class_weights: str = _option("none", "auto, none, inverse, sqrt, median, enet, effective, w0,w1,... or a FILE.")
     augment: str = _option("default", "none or default.", choices=("none", "default"))
     amp: bool | None = _option(None, "16-bit arithmetic. [default: where the device is built for it]")

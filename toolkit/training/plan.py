@@ -11,7 +11,7 @@ from toolkit.data.dataset import VocSamples
 from toolkit.data.preprocess import Preprocess
 from toolkit.errors import CheckpointError, DatasetError, UsageError
 from toolkit.labels.classmap import ClassMap
-from toolkit.losses import LOSSES
+from toolkit.losses.build import build_loss, parse_loss
 from toolkit.losses.class_weights import ClassWeights, weights_from_counts
 from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
@@ -62,7 +62,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     Raises DatasetError, UsageError or CheckpointError before anything is written.
     """
     MODELS.entry(config.model)  # names are checked before data is read
-    LOSSES.entry(config.loss)
+    parse_loss(config.loss)
     device = choose_device(config.device, config.amp)
     folder = VocFolder.find(Path(config.dataset))
     train, val = (VocSamples(folder, _stems(folder, side, config.fold)) for side in ("train", "val"))
@@ -100,7 +100,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
         model=model,
         preprocess=Preprocess(size=config.size),
         device=device,
-        loss=LOSSES.load(config.loss)(tensor).to(device.handle),
+        loss=build_loss(config.loss, tensor, len(classes)).to(device.handle),
     )
 
 
