@@ -160,14 +160,24 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _children_deaf_to_interrupts() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal; only this one shall speak. Children inherit what is ignored."""
+    """Ctrl-C reaches every process of a terminal; only this one shall speak. Children inherit what is blocked.
+
+    Blocked, not ignored, where that is possible: a Ctrl-C that comes in here is not lost, it comes when the block ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with warnings.catch_warnings():  # of numpy's own threads, which the workers do not use
-            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-            yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with warnings.catch_warnings():  # of numpy's own threads, which the workers do not use
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        if sys.platform == "win32":
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGINT, before)
+        else:
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
