@@ -141,6 +141,7 @@ def test_shares_and_numbers(tmp_path: Path, options: dict[str, float], sizes: tu
         ({"kfold": 5, "ratio": 0.8}, "ratio: with 5 folds"),
         ({"kfold": 5, "val": 0.2}, "val: with 5 folds"),
         ({"group_by": "("}, "'(' is neither 'folder', nor a file, nor a regular expression"),
+        ({"group_by": "(" * 300}, "nor a regular expression"),
         ({"group_by": "x(.*)"}, "the pattern 'x(.*)' fits no image, such as 'img_000'"),
         ({"group_by": "folder"}, "sources.csv is missing, which seg convert writes"),
         ({"keep": True, "overwrite": True}, "keep and overwrite contradict each other"),

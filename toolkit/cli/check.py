@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import complain, make_progress, show, show_json, spare_blas_threads
+from toolkit.cli.options import Workers
 from toolkit.findings import Finding, by_code
 from toolkit.voc.layout import DEFAULT_ROOT
 
@@ -29,10 +30,7 @@ def check(
         typer.Option(help="New folder for a copy in which is mended what can be mended safely.", show_default=False),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-j", help="Processes. [default: as many as pay]", show_default=False, min=0),
-    ] = None,
+    workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Look for what spoils training, in annotations or in a dataset, and say how to mend it."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import make_progress, show, show_findings, show_json, spare_blas_threads
+from toolkit.cli.options import Workers
 from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ def convert(
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Exit with 0 although some files could not be converted.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-j", help="Processes. [default: as many as pay]", show_default=False, min=0),
-    ] = None,
+    workers: Workers = None,
     dask: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers do the work.", show_default=False)
     ] = None,

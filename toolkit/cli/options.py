@@ -1,14 +1,25 @@
-"""Command line options made from `TrainConfig`, so that help text, YAML and Python cannot differ."""
+"""Options that several commands share, and those made from `TrainConfig`: help, YAML and Python cannot differ."""
 
 import typing
 from collections.abc import Callable
 from dataclasses import Field, fields
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from toolkit.runs.config import TrainConfig, default_text
+from toolkit.voc.layout import DEFAULT_ROOT
+
+Dataset = Annotated[
+    Path | None,
+    typer.Argument(help=f"Dataset in VOC layout. [default: {DEFAULT_ROOT.as_posix()}]", show_default=False),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", "-j", help="Processes. [default: as many as pay]", show_default=False, min=0),
+]
 
 _NOT_OPTIONS = ("dataset",)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import make_progress, show, show_json, spare_blas_threads
+from toolkit.cli.options import Dataset, Workers
 from toolkit.errors import UsageError
-from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from toolkit.splitting.bonds import Bond
@@ -19,10 +19,7 @@ _BONDS_SHOWN = 3
 
 
 def split(
-    dataset: Annotated[
-        Path | None,
-        typer.Argument(help=f"Dataset in VOC layout. [default: {DEFAULT_ROOT.as_posix()}]", show_default=False),
-    ] = None,
+    dataset: Dataset = None,
     ratio: Annotated[
         float | None, typer.Option(help="Share of the images that is trained on. [default: 0.9]", show_default=False)
     ] = None,
@@ -67,10 +64,7 @@ def split(
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Leave out images without a mask and masks without an image.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-j", help="Processes. [default: as many as pay]", show_default=False, min=0),
-    ] = None,
+    workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Choose which images are trained on and which are kept for validation.

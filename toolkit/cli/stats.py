@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import complain, make_progress, show, show_findings, show_json, spare_blas_threads
+from toolkit.cli.options import Workers
 from toolkit.errors import UsageError
 from toolkit.voc.layout import DEFAULT_ROOT
 
@@ -35,10 +36,7 @@ def stats(
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Exit with 0 although some files could not be counted.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-j", help="Processes. [default: as many as pay]", show_default=False, min=0),
-    ] = None,
+    workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Count images, shapes and pixels of each class, before or after converting."""

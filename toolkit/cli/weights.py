@@ -6,15 +6,12 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.console import complain, make_progress, show, show_json, spare_blas_threads
+from toolkit.cli.options import Dataset, Workers
 from toolkit.errors import UsageError
-from toolkit.voc.layout import DEFAULT_ROOT
 
 
 def weights(
-    dataset: Annotated[
-        Path | None,
-        typer.Argument(help=f"Dataset in VOC layout. [default: {DEFAULT_ROOT.as_posix()}]", show_default=False),
-    ] = None,
+    dataset: Dataset = None,
     choice: Annotated[
         str | None,
         typer.Option(
@@ -38,10 +35,7 @@ def weights(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-j", help="Processes. [default: as many as pay]", show_default=False, min=0),
-    ] = None,
+    workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Show the class weights that the training masks lead to, without training."""

@@ -75,8 +75,10 @@ def divide(units: Units, targets: Sequence[int], fixed: Ints | None = None, *, r
     held = np.full(len(units), -1, np.int64) if fixed is None else fixed
     free = int((held < 0).sum())
     best: tuple[tuple[float, ...], Ints] | None = None
+    halves = [int(units.images.sum()) // len(targets)] * len(targets)  # from there, sides that have to grow can
     for number in range(_DEALS if free <= _FEW_UNITS else 1):
-        table = _Table(units, targets, evenly(units.images, targets, held, number), held, ranked=ranked)
+        start = evenly(units.images, halves if number % 2 else targets, held, number)
+        table = _Table(units, targets, start, held, ranked=ranked)
         table.improve()
         if best is None or table.faults() < best[0]:
             best = table.faults(), table.sides

@@ -1,6 +1,7 @@
 """Images that have to stay on one side: frames of a film, pictures of one patient, near-identical pictures."""
 
 import csv
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from toolkit.errors import DatasetError, UsageError
 from toolkit.files import read_file
 from toolkit.parallel import in_order, shown
 from toolkit.progress import Progress
+from toolkit.splitting.notes import listed
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.lookalike import Fingerprint, fingerprint, lookalikes
 from toolkit.voc.stems import stem_in
@@ -49,13 +51,13 @@ def grouped(folder: VocFolder, stems: Sequence[str], by: str, progress: Progress
     """
     if by == "folder":
         keys = _by_folder(folder, stems)
-    elif Path(by).is_file() or by.lower().endswith(_FILE_SUFFIXES):
+    elif os.path.isfile(by) or by.lower().endswith(_FILE_SUFFIXES):  # noqa: PTH113  (no error for a long pattern)
         keys = _by_file(Path(by), stems)
     else:
         keys = _by_pattern(by, stems)
     alone = [stem for stem in stems if stem not in keys]
     if alone:
-        progress.warn(f"group by {by}: {_named(alone)} no group; each such image stands alone.")
+        progress.warn(f"group by {by}: {listed(alone)} no group; each such image stands alone.")
     groups: dict[str, list[str]] = {}
     for stem in stems:
         if stem in keys:
@@ -163,9 +165,3 @@ def _text(path: Path) -> str:
         return read_file(path, _LARGEST_FILE, DatasetError).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DatasetError(f"{path}: is no UTF-8 text. Save it as UTF-8.") from None
-
-
-def _named(stems: Sequence[str]) -> str:
-    shown_stems = ", ".join(f"'{stem}'" for stem in stems[:3])
-    more = f" and {len(stems) - 3} more" if len(stems) > 3 else ""
-    return f"{shown_stems}{more} {'has' if len(stems) == 1 else 'have'}"

@@ -1,6 +1,6 @@
 """What could not be had as it was asked for, in sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -61,6 +61,14 @@ def notes_on_folds(names: Sequence[str], folds: Sequence[PixelCounts], backgroun
         numbers = ", ".join(str(int(on[k])) for k in some[:_NAMED])
         notes.append(f"{_classes(names, some)} not validated in every fold (in {numbers} of {len(folds)}).")
     return notes
+
+
+def listed(stems: Iterable[str]) -> str:
+    """`'a', 'b' and 7 more have`: the first few of some images, as the beginning of a sentence."""
+    names = sorted(stems)
+    shown = ", ".join(f"'{name}'" for name in names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{shown}{more} {'has' if len(names) == 1 else 'have'}"
 
 
 def _classes(names: Sequence[str], chosen: Sequence[int]) -> str:

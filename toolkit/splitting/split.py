@@ -14,10 +14,10 @@ from toolkit.splitting.balance import Units, divide
 from toolkit.splitting.bonds import Bond, alike, grouped, runs, united
 from toolkit.splitting.deal import Ints, evenly, in_order
 from toolkit.splitting.lists import refuse_foreign, write_lists
-from toolkit.splitting.notes import notes_on_classes, notes_on_folds, notes_on_sizes
+from toolkit.splitting.notes import listed, notes_on_classes, notes_on_folds, notes_on_sizes
 from toolkit.splitting.options import Amount, SplitOptions
 from toolkit.splitting.result import Split, dataset_fingerprint
-from toolkit.splitting.standing import complete_stems, kept, listed, test_stems
+from toolkit.splitting.standing import complete_stems, given_for_testing, kept
 from toolkit.splitting.units import content, enough, make_units
 from toolkit.voc.counts import MaskTable, classes_of, count_masks
 from toolkit.voc.folder import VocFolder
@@ -81,7 +81,7 @@ def split(
     elif not overwrite:
         refuse_foreign(folder)
     if test_from is not None:
-        apart = test_stems(folder, Path(test_from))
+        apart = given_for_testing(folder, Path(test_from))
     stems = complete_stems(folder, allow_bad, progress, spared=set(apart))
     made = _divided(folder, options, stems, sides, apart, workers, progress)
     for note in made.notes:

@@ -11,6 +11,7 @@ from toolkit.errors import DatasetError, UsageError
 from toolkit.files import read_file
 from toolkit.progress import Progress
 from toolkit.splitting.lists import read_lists, read_record
+from toolkit.splitting.notes import listed
 from toolkit.splitting.options import SplitOptions
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.stems import stem_in
@@ -53,10 +54,12 @@ def kept(folder: VocFolder, given: Mapping[str, Any]) -> tuple[SplitOptions, dic
     if options.test:
         return options, sides, ()
     apart = lists.get("test", ())  # it came with the dataset, or from a file: nothing is added to it
-    return options, {stem: side for stem, side in sides.items() if stem not in set(apart)}, apart
+    test = set(apart)
+    return options, {stem: side for stem, side in sides.items() if stem not in test}, apart
 
 
-def test_stems(folder: VocFolder, path: Path) -> tuple[str, ...]:
+def given_for_testing(folder: VocFolder, path: Path) -> tuple[str, ...]:
+    """The stems that a list names. Raises DatasetError for one that has no image, and for an empty list."""
     try:
         lines = read_file(path, _LARGEST_LIST, DatasetError).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -88,9 +91,3 @@ def complete_stems(folder: VocFolder, allow_bad: bool, progress: Progress, spare
     if not images & masks:
         raise DatasetError(f"{folder.root}: holds no image with a mask. Make a dataset with: seg convert LABELME_DIR")
     return images & masks
-
-
-def listed(stems: set[str]) -> str:
-    names = sorted(stems)
-    shown = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"{shown} {'has' if len(names) == 1 else 'have'}"
