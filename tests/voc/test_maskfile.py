@@ -20,7 +20,7 @@ from tests.voc.pngs import assembled, chunk, filtered, png
 from toolkit.errors import ImageError
 from toolkit.voc import maskfile
 from toolkit.voc import png as png_room
-from toolkit.voc.maskfile import MaskPixels, mask_pixels
+from toolkit.voc.maskfile import MaskPixels, mask_pixels, read_ids
 from toolkit.voc.pixels import encode_mask, read_mask
 
 Mask = NDArray[np.uint8]
@@ -241,3 +241,32 @@ def test_a_pipe_makes_nobody_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.png")
     with pytest.raises(ImageError, match=r"m\.png: is no ordinary file"):
         mask_pixels(tmp_path / "m.png")
+
+
+def same_as_decoded(path: Path) -> None:
+    try:
+        expected = read_mask(path)
+    except ImageError as error:
+        with pytest.raises(ImageError) as raised:
+            read_ids(path)
+        assert str(raised.value) == str(error)
+        return
+    found = read_ids(path)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.uint8
+    found[:] = 0  # a caller's own
+
+
+@pytest.mark.parametrize("band", [54, 1 << 18])
+@pytest.mark.parametrize("name", [*QUICK, *SLOW, *DAMAGED])
+def test_ids_are_those_of_decoding(tmp_path: Path, name: str, band: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maskfile, "_BAND_BYTES", max(band, 100 if "row" in name else 54))
+    (tmp_path / "m.png").write_bytes((QUICK | SLOW | DAMAGED)[name])
+    same_as_decoded(tmp_path / "m.png")
+
+
+@pytest.mark.usefixtures("no_decoding")
+@pytest.mark.parametrize("name", ["of seg", "of seg, grey", "of Pillow, palette", "many IDAT", "filter 0"])
+def test_ids_without_filters_are_read_without_decoding(tmp_path: Path, name: str) -> None:
+    (tmp_path / "m.png").write_bytes(QUICK[name])
+    np.testing.assert_array_equal(read_ids(tmp_path / "m.png"), scene())

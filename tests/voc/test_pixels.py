@@ -125,3 +125,34 @@ def test_deep_pictures_are_stretched_to_their_range(tmp_path: Path) -> None:
     np.testing.assert_allclose(stretched.ravel(), np.linspace(0, 255, 64), atol=1)
     assert read_image(saved(tmp_path, floats, "f.tif")).max() == 255
     assert not read_image(saved(tmp_path, flat)).any()
+
+
+@pytest.mark.parametrize("size", [(300, 401), (1, 60_000), (60_000, 1), (109, 400), (110, 400)])
+def test_large_pictures_come_whole(tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are copied in bands; Pillow's own limit, which a program may have set, is not asked for each."""
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    path = saved(tmp_path, pixels)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    image = read_image(path)
+    np.testing.assert_array_equal(image, pixels)
+    image[:] = 0  # a caller's own
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_upright(tmp_path: Path, orientation: int) -> None:
+    """As Exif 2.32 defines the values: which side of the stored picture is the top, and which the left."""
+    upright = np.random.default_rng(2).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, np.ascontiguousarray(stored), exif=exif)
+    np.testing.assert_array_equal(read_image(path), upright)

@@ -2,14 +2,14 @@
 
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.errors import DatasetError
+from toolkit.errors import DatasetError, SegError
 from toolkit.labels.classmap import IGNORE, ClassMap
 from toolkit.parallel import in_order, shown
 from toolkit.progress import SILENT, Progress
@@ -148,7 +148,12 @@ def refuse_foreign(folder: VocFolder, stem: str, row: MaskPixels, K: int) -> Non
 
 
 def count_masks(
-    folder: VocFolder, stems: Sequence[str], *, workers: int | None = 0, progress: Progress = SILENT
+    folder: VocFolder,
+    stems: Sequence[str],
+    *,
+    workers: int | None = 0,
+    progress: Progress = SILENT,
+    unread: Callable[[SegError], None] | None = None,
 ) -> MaskTable:
     """Count the pixels of each value in the masks of `stems`.
 
@@ -156,17 +161,24 @@ def count_masks(
     the same; what is counted now is kept for the next time.
 
     workers   processes; 0: this one; None: more if they save more than they cost
-    Raises ImageError or DatasetError naming the first mask that cannot be read.
+    unread    is told of masks that cannot be read, which then count as empty
+    Raises ImageError or DatasetError naming the first mask that cannot be read, unless `unread` is given.
     """
     known = MaskTable(folder, fitting_counts(folder, stems))
     missing = [stem for stem in stems if stem not in known]
     if known.stems == tuple(stems):
         return known
-    counted = _counted(folder, missing, workers, progress) if missing else known
+    counted = _counted(folder, missing, workers, progress, unread) if missing else known
     return MaskTable(folder, ((stem, (known if stem in known else counted).row(stem)) for stem in stems))
 
 
-def _counted(folder: VocFolder, stems: Sequence[str], workers: int | None, progress: Progress) -> MaskTable:
+def _counted(
+    folder: VocFolder,
+    stems: Sequence[str],
+    workers: int | None,
+    progress: Progress,
+    unread: Callable[[SegError], None] | None,
+) -> MaskTable:
     """Count masks, and keep what was counted."""
     began = time.time_ns()
     prints: dict[str, Fingerprint] = {}
@@ -174,6 +186,12 @@ def _counted(folder: VocFolder, stems: Sequence[str], workers: int | None, progr
     def rows() -> Iterator[tuple[str, MaskPixels]]:
         read = in_order(partial(_count, folder), stems, workers)
         for stem, (found, pixels) in zip(stems, read, strict=True):
+            if isinstance(pixels, SegError):
+                if unread is None:
+                    raise pixels
+                unread(pixels)
+                yield stem, ()
+                continue
             if found is not None and found[1] < began - _SETTLED:  # a newer one may change without a new time
                 prints[stem] = found
             yield stem, pixels
@@ -184,10 +202,13 @@ def _counted(folder: VocFolder, stems: Sequence[str], workers: int | None, progr
     return table
 
 
-def _count(folder: VocFolder, stem: str) -> tuple[Fingerprint | None, MaskPixels]:
-    path = folder.mask(stem)
-    found = fingerprint(path)  # first: a mask that is replaced while it is read does not get the new one's
-    return found, mask_pixels(path)
+def _count(folder: VocFolder, stem: str) -> tuple[Fingerprint | None, MaskPixels | SegError]:
+    try:
+        path = folder.mask(stem)
+        found = fingerprint(path)  # first: a mask that is replaced while it is read does not get the new one's
+        return found, mask_pixels(path)
+    except SegError as error:
+        return None, error
 
 
 def classes_of(table: MaskTable, progress: Progress = SILENT) -> ClassMap:

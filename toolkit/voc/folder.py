@@ -99,6 +99,11 @@ class VocFolder:
         return self.root / "mask_counts.jsonl"
 
     @property
+    def cache(self) -> Path:
+        """A folder of decoded samples, see `seg train --cache disk`; may be deleted at any time."""
+        return self.root / ".cache"
+
+    @property
     def unfinished(self) -> Path:
         """Exists while a conversion is at work, and after it was interrupted."""
         return self.root / ".unfinished"

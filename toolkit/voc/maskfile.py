@@ -73,6 +73,19 @@ def mask_pixels(path: Path) -> MaskPixels:
     return pixels_in(read_mask(path))
 
 
+def read_ids(path: Path) -> Mask:
+    """The class ids of a mask file, uint8 (H, W): those of `read_mask`, four times as fast from rows without filters.
+
+    So `seg`, Pillow and the makers of VOC write palettes. Raises ImageError, also for what is no ordinary file.
+    """
+    try:
+        if path.stat().st_size <= _LARGEST_FILE:
+            return _ids(_parsed(read_file(path, _LARGEST_FILE, ImageError)))
+    except (OSError, _NotPlain):
+        pass
+    return read_mask(path)
+
+
 def pixels_in(mask: Mask) -> MaskPixels:
     """The pixels of a mask, uint8 (H, W), by value."""
     return _named(_in_runs(mask.ravel()))
@@ -144,6 +157,19 @@ def _counted(png: _Plain) -> _Counts:
         if png.depth < 8:
             last_column += np.bincount(rows[:, -1], minlength=256)
     return counts if png.depth == 8 else _unpacked(counts, last_column, png)
+
+
+def _ids(png: _Plain) -> Mask:
+    """Raises _NotPlain if there are filters, or several pixels in a byte, or the data are damaged."""
+    if png.depth < 8:
+        raise _NotPlain
+    ids, top = np.empty((png.height, png.width), np.uint8), 0
+    for band in _bands(png):
+        if band[:, 0].any():
+            raise _NotPlain
+        ids[top : top + len(band)] = band[:, 1:]
+        top += len(band)
+    return ids
 
 
 def _bands(png: _Plain) -> Iterator[_Bytes]:

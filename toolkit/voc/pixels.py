@@ -23,6 +23,7 @@ _ORIENTATION_TAG = 0x0112
 _TURNED_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # where image viewers, and labelme, obey the orientation tag
 _PROGRAMS = ("EPS",)  # not pictures: Pillow has Ghostscript run them
 _BAND_ROWS = 64
+_BAND_BYTES = 1 << 17  # what a processor's cache holds is copied twice as fast
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 JPEG_QUALITY = 95
@@ -121,12 +122,13 @@ def decode_rgb(
     transparency is dropped; of several frames the first is taken. Raises ImageError naming `place`.
     """
     with _opened(source, place, largest) as image:
-        picture = image
-        if upright and image.format in _TURNED_FORMATS:
+        picture: Image.Image = image
+        picture.load()
+        if upright and image.format in _TURNED_FORMATS and image.getexif().get(_ORIENTATION_TAG, 1) != 1:
             picture = ImageOps.exif_transpose(image)
         if picture.mode in _DEEP_MODES:
             return _stretched(np.asarray(picture))
-        return np.array(picture.convert("RGB"))
+        return _array_of(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
@@ -184,6 +186,18 @@ def encode_instances(instances: Image.Image, most: int) -> bytes:
     if most <= 254:
         return encode_mask(instances)
     return encode_png_mask(np.asarray(instances).astype(np.uint16), None)
+
+
+def _array_of(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """uint8 (H, W, 3) of a picture of mode RGB, a band of it at a time: Pillow hands pixels out by several copies."""
+    W, H = picture.size
+    rgb = np.empty((H, W, 3), np.uint8)
+    rows = max(1, min(H, _BAND_BYTES // (3 * max(1, W))))
+    band = Image.new("RGB", (W, rows))
+    for top in range(0, H, rows):
+        band.paste(picture, (0, -top))  # not cropped: that asks for Pillow's limit, which belongs to the program around
+        rgb[top : top + rows] = np.asarray(band)[: H - top]
+    return rgb
 
 
 def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
