@@ -41,6 +41,12 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
                 os.unlink(partial)
 
 
+def remove_partial_files(folder: Path) -> None:
+    """Delete what a process that was killed while `writing` in this folder left there; nobody else may write now."""
+    for path in folder.glob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def _new_file(path: str) -> BinaryIO:
     try:
         return open(path, "xb")
@@ -115,7 +121,7 @@ def new_folder(path: Path) -> Path:
     return path
 
 
-_RUN_FOLDER = re.compile(r"(train|predict)-[0-9]+")
+_RUN_FOLDER = re.compile(r"(train|predict|preview)-[0-9]+")
 
 
 def files_below(root: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[Path]:

@@ -1,9 +1,10 @@
-"""Checkpoints and states: written and read back, refused when they cannot be trusted."""
+"""Checkpoints: written and read back, refused when they cannot be trusted."""
 
-import errno
 import json
 import os
 import pickle
+import random
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tests.runs.checkpoints import saved_checkpoint, tiny_checkpoint
-from toolkit.errors import CheckpointError, SegError
-from toolkit.runs.checkpoint import Checkpoint, load_state, save_state
+from tests.runs.checkpoints import Malice, saved_checkpoint, tiny_checkpoint, write_malice
+from toolkit.errors import CheckpointError
+from toolkit.runs.checkpoint import Checkpoint
 
 
 def test_what_is_saved_comes_back_and_gives_the_same_logits(tmp_path: Path) -> None:
@@ -52,22 +53,13 @@ def test_other_programs_can_read_weights_and_description(tmp_path: Path) -> None
 
 
 def rewritten(path: Path, **changes: Any) -> Path:
-    """The checkpoint with parts of its description replaced."""
+    """The checkpoint with parts of its description replaced, and without its checksum."""
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["seg"]) | changes
+        del about["crc32"]
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     save_file(tensors, path, {"seg": json.dumps(about)})
     return path
-
-
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.999])
-def test_truncated_file_is_refused_by_name(tmp_path: Path, share: float) -> None:
-    path = saved_checkpoint(tmp_path / "cut.safetensors")
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(CheckpointError) as caught:
-        Checkpoint.load(path)
-    assert str(caught.value).startswith(f"{path}: not a checkpoint or a damaged one")
 
 
 def test_weights_of_another_program_are_refused_as_such(tmp_path: Path) -> None:
@@ -121,64 +113,110 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         Checkpoint.load(tmp_path / "absent.safetensors")
 
 
-def test_failing_write_leaves_the_old_checkpoint_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved_checkpoint(tmp_path / "last.safetensors")
-    state = tmp_path / "state.pt"
-    save_state(state, {"format": 1, "epoch": 1})
-    before = path.read_bytes(), state.read_bytes()
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SegError, match=r"last\.safetensors: cannot be written: No space left on device"):
-        tiny_checkpoint(names=("a", "b")).save(path)
-    with pytest.raises(SegError, match=r"state\.pt: cannot be written"):
-        save_state(state, {"format": 1, "epoch": 2})
-    assert (path.read_bytes(), state.read_bytes()) == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["last.safetensors", "state.pt"]
+def damaged(path: Path, said: str = "") -> str:
+    """The message with which a file is refused: its name first, at most two lines."""
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.load(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: ") and text.count("\n") < 2, text
+    assert said in text
+    return text
 
 
-def test_state_comes_back_with_tensors_and_plain_values(tmp_path: Path) -> None:
-    state = {"format": 1, "rows": [[1, 0.5, float("nan")]], "best": None, "model": {"w": torch.arange(3.0)}}
-    save_state(tmp_path / "state.pt", state)
-    found = load_state(tmp_path / "state.pt")
-    assert torch.equal(found["model"]["w"], torch.arange(3.0))
-    assert found["rows"][0][:2] == [1, 0.5] and found["best"] is None
+def test_truncated_anywhere(tmp_path: Path) -> None:
+    path = saved_checkpoint(tmp_path / "cut.safetensors")
+    data = path.read_bytes()
+    for end in [0, 1, 7, 8, 9, *range(100, len(data), len(data) // 25), len(data) - 1]:
+        path.write_bytes(data[:end])
+        damaged(path, "not a checkpoint or a damaged one")
 
 
-class Malice:
-    def __init__(self, target: Path) -> None:
-        self.target = target
+def test_a_bit_that_turned_anywhere_is_noticed_or_harmless(tmp_path: Path) -> None:
+    path = saved_checkpoint(tmp_path / "worn.safetensors")
+    data, whole = path.read_bytes(), Checkpoint.load(path)
+    header = 8 + int.from_bytes(data[:8], "little")
+    rng = random.Random(3)
+    noticed = 0
+    for place in [rng.randrange(header) for _ in range(150)] + [rng.randrange(header, len(data)) for _ in range(30)]:
+        worn = bytearray(data)
+        worn[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(worn)
+        try:
+            found = Checkpoint.load(path)
+        except CheckpointError as error:
+            assert str(error).startswith(f"{path}: ")
+            noticed += 1
+        else:
+            assert place < header  # in the name of the checksum: it is not looked for, and nothing else was touched
+            assert (found.config, found.classes, found.progress) == (whole.config, whole.classes, whole.progress)
+            assert all(torch.equal(found.weights[name], whole.weights[name]) for name in whole.weights)
+    assert noticed >= 170
 
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.target,)
+
+def test_a_changed_weight_alone_is_called_damage(tmp_path: Path) -> None:
+    path = saved_checkpoint(tmp_path / "worn.safetensors")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    damaged(path, "its checksum does not fit. Use another one.")
 
 
-def test_state_with_code_in_it_is_refused_without_running_it(tmp_path: Path) -> None:
-    path, trace = tmp_path / "state.pt", tmp_path / "executed"
-    torch.save({"format": 1, "model": Malice(trace)}, path)
-    with pytest.raises(CheckpointError, match=r"state\.pt: cannot be read"):
-        load_state(path)
-    path.write_bytes(pickle.dumps({"format": 1, "model": Malice(trace)}))
-    with pytest.raises(CheckpointError, match=r"state\.pt: cannot be read"):
-        load_state(path)
-    assert not trace.exists()
+def test_files_from_before_the_checksum_are_read(tmp_path: Path) -> None:
+    path = rewritten(saved_checkpoint(tmp_path / "old.safetensors"))
+    assert b"crc32" not in path.read_bytes()
+    assert Checkpoint.load(path).classes.names == ("_background_", "disc", "bar")
 
 
-@pytest.mark.parametrize("content", [b"", b"half of a st"], ids=["empty", "text"])
-def test_damaged_state_is_named_with_the_way_out(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "state.pt"
+def header_only(text: str, length: int | None = None) -> bytes:
+    data = text.encode()
+    return struct.pack("<Q", len(data) if length is None else length) + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header_only("{}", 2**63),
+        header_only("{}", 2**64 - 1),
+        header_only('{"w":{"dtype":"F32","shape":[1000000000000000],"data_offsets":[0,4000000000000000]}}'),
+        header_only('{"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}'),
+        header_only('{"w":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}'),
+        header_only("[" * 100_000),
+        header_only('{"__metadata__":{"seg":7}}'),
+        bytes(64),
+    ],
+    ids=["2^63", "2^64-1", "10^15 elements", "2^64 elements", "before the start", "deep", "no text", "zeros"],
+)
+def test_lies_about_sizes_cost_neither_memory_nor_time(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "liar.safetensors"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"state\.pt: cannot be read .*Start the run anew"):
-        load_state(path)
+    damaged(path)
 
 
-def test_state_of_another_version_or_none_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "state.pt"
-    with pytest.raises(CheckpointError, match="there is no saved state"):
-        load_state(path)
-    for content in ({"format": 2}, {"epoch": 1}, torch.zeros(2)):
-        torch.save(content, path)
-        with pytest.raises(CheckpointError, match="not a state of this version"):
-            load_state(path)
+@pytest.mark.parametrize(
+    "spec",
+    [{"classes": 0}, {"classes": "3"}, {"classes": 3, "width": -4}, {"classes": 3, "in_channels": True}, [], 7],
+    ids=str,
+)
+def test_a_model_that_cannot_be(tmp_path: Path, spec: Any) -> None:
+    damaged(rewritten(saved_checkpoint(tmp_path / "odd.safetensors"), spec=spec), "its description is damaged")
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "folder.safetensors").mkdir()
+    damaged(tmp_path / "folder.safetensors", "is no ordinary file")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    damaged(tmp_path / "pipe.safetensors", "is no ordinary file")
+    (tmp_path / "link.safetensors").symlink_to("link.safetensors")
+    damaged(tmp_path / "link.safetensors")
+    (tmp_path / "photo.jpg").touch()
+    damaged(tmp_path / "photo.jpg" / "best.safetensors", "there is no such checkpoint")
+
+
+@pytest.mark.parametrize("writer", ["pickle", "torch", "torch, old"])
+def test_code_is_refused_without_running_it(tmp_path: Path, writer: str) -> None:
+    path, trace = tmp_path / "best.safetensors", tmp_path / "executed"
+    write_malice(path, {"format": 1}, trace, writer)
+    damaged(path, "not a checkpoint or a damaged one")
+    assert not trace.exists()
+    pickle.loads(pickle.dumps(Malice(trace)))  # it would have run
+    assert trace.exists()

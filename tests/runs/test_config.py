@@ -87,7 +87,11 @@ def test_value_of_another_type_is_refused_with_place_and_value(tmp_path: Path, l
         ("seed: -1", "seed: at least 0 is needed, got -1"),
         ("width: 0", "width: at least 1 is needed, got 0"),
         ("optimizer: adm", "optimizer: 'adm' is not one of adam, adamw, sgd. Did you mean 'adam'?"),
-        ("augment: all", "augment: 'all' is not one of none, default."),
+        ("cache: disc", "cache: 'disc' is not one of none, disk. Did you mean 'disk'?"),
+        ("on_bad_image: go", "on_bad_image: 'go' is not one of stop, skip."),
+        ("batch: many", "batch: a whole number or auto is needed, got 'many'"),
+        ("accumulate: 0", "accumulate: at least 1 is needed, got 0"),
+        ("ema: 1", "ema: a share below 1 is needed, such as 0.999, got 1.0"),
     ],
 )
 def test_value_out_of_range_is_refused_with_option_rule_and_value(tmp_path: Path, line: str, said: str) -> None:

@@ -24,20 +24,21 @@ def test_newest_is_the_highest_number_that_has_a_best_checkpoint() -> None:
     make("train-2", "best.safetensors", "state.pt")
     make("train-10", "best.safetensors")
     make("train-11", "state.pt")
+    Path("runs/train-11/config.yaml").touch()
     make("train-12")
     make("train-x", "best.safetensors")
     make("predict-99", "best.safetensors")
     assert RunFolder.newest().root == Path("runs/train-10")
-    assert RunFolder.newest(with_state=True).root == Path("runs/train-11")
+    assert RunFolder.newest(to_resume=True).root == Path("runs/train-11")
 
 
-@pytest.mark.parametrize(("with_state", "said"), [(False, "no trained model in runs"), (True, "no run to resume")])
-def test_without_a_run_the_way_out_is_said(with_state: bool, said: str) -> None:
+@pytest.mark.parametrize(("to_resume", "said"), [(False, "no trained model in runs"), (True, "no run to resume")])
+def test_without_a_run_the_way_out_is_said(to_resume: bool, said: str) -> None:
     with pytest.raises(DataError, match=rf"{said}.*seg train"):
-        RunFolder.newest(with_state=with_state)
+        RunFolder.newest(to_resume=to_resume)
     make("train-1")  # begun, but not one epoch is finished
     with pytest.raises(DataError, match=rf"{said}.*seg train"):
-        RunFolder.newest(with_state=with_state)
+        RunFolder.newest(to_resume=to_resume)
 
 
 def test_new_runs_are_numbered_after_the_highest_one() -> None:

@@ -40,7 +40,10 @@ class TrainConfig:
         "auto", "imagenet, none or a FILE; auto: imagenet if it can be had, else none, said."
     )
     epochs: int = _option(100, "Passes over the training images.", at_least=1)
-    batch: int = _option(2, "Images in a step.", at_least=1, flag="--batch,--batch-size,-b")
+    batch: int | str = _option(
+        2, "Images at a time, over all devices; auto: as many as fit.", at_least=1, flag="--batch,--batch-size,-b"
+    )
+    accumulate: int = _option(1, "Batches in a step of the optimizer.", at_least=1)
     size: int = _option(
         512, "The longer side of a picture inside the network, in pixels.", at_least=32, flag="--size,--imgsz"
     )
@@ -60,6 +63,11 @@ class TrainConfig:
         1.0, "Epochs over which the learning rate rises first; onecycle has a rise of its own.", at_least=0
     )
     clip: float = _option(0.0, "Largest norm of the gradient, longer ones are shortened; 0: any.", at_least=0)
+    ema: float = _option(
+        0.0,
+        "Keep a running mean of the weights, 0.999 or so of it old; it is what is scored and saved. 0: none.",
+        at_least=0,
+    )
     freeze_epochs: int | None = _option(
         None, "First epochs with the encoder at rest. [default: a fifth if it has learnt weights, else 0]", at_least=0
     )
@@ -67,13 +75,30 @@ class TrainConfig:
         "ce", f"{', '.join(LOSSES)}; with parameters: focal:gamma=3, ce:smoothing=0.1 (docs/training.md)."
     )
     class_weights: str = _option("none", "auto, none, inverse, sqrt, median, enet, effective, w0,w1,... or a FILE.")
-    augment: str = _option("default", "none or default.", choices=("none", "default"))
+    augment: str = _option("default", "none, light, default, strong or a YAML FILE (docs/augmentation.md).")
+    cache: str = _option(
+        "none",
+        "disk: keep decoded, reduced pictures beside the dataset, for slow processors.",
+        choices=("none", "disk"),
+    )
+    on_bad_image: str = _option(
+        "stop", "An image or mask that cannot be read: stop, or skip it and go on.", choices=("stop", "skip")
+    )
     amp: bool | None = _option(None, "16-bit arithmetic. [default: where the device is built for it]")
-    device: str = _option("auto", "auto, cpu, cuda, cuda:N or mps.")
+    compile: bool = _option(False, "Compile the model first: minutes at the start, quicker steps on a GPU.")
+    sync_bn: bool = _option(False, "With several GPUs: BatchNorm over the images of all of them.")
+    device: str = _option("auto", "auto, cpu, cuda, a number, several (0,1), or mps.")
     workers: int | None = _option(
         None, "Processes that load images. [default: 0 on a CPU, else up to 8]", at_least=0, flag="--workers,-j"
     )
-    patience: int = _option(0, "Stop after so many epochs without a better mIoU; 0: never.", at_least=0)
+    metric: str = _option(
+        "miou",
+        "By which the best epoch is chosen: miou, mean_dice, mean_recall, mean_precision, fw_iou or pixel_accuracy.",
+        choices=("miou", "mean_dice", "mean_recall", "mean_precision", "fw_iou", "pixel_accuracy"),
+    )
+    patience: int = _option(0, "Stop after so many epochs without a better score; 0: never.", at_least=0)
+    save_minutes: float = _option(10.0, "Save the state that often within an epoch, too.", at_least=0)
+    track: str = _option("none", "Also log to tensorboard, wandb or mlflow; several with commas.")
     seed: int = _option(0, "Seed of weights, order and augmentation.", at_least=0)
 
     def __post_init__(self) -> None:
@@ -84,11 +109,17 @@ class TrainConfig:
                 continue
             if isinstance(value, float) and not math.isfinite(value):
                 raise UsageError(f"{option.name}: a finite number is needed, got {value}.")
+            if option.name == "batch" and isinstance(value, str):
+                if value != "auto":
+                    raise UsageError(f"batch: a whole number or auto is needed, got '{value}'.")
+                continue
             if rule["at_least"] is not None and not value >= rule["at_least"]:
                 raise UsageError(f"{option.name}: at least {rule['at_least']:g} is needed, got {value}.")
             if rule["choices"] and value not in rule["choices"]:
                 hint = did_you_mean(str(value), rule["choices"])
                 raise UsageError(f"{option.name}: '{value}' is not one of {', '.join(rule['choices'])}.{hint}")
+        if self.ema >= 1:
+            raise UsageError(f"ema: a share below 1 is needed, such as 0.999, got {self.ema}.")
 
     def to_yaml(self) -> str:
         """All values, in the order of the class."""
@@ -141,6 +172,8 @@ def default_text(name: str) -> str | None:
 
 def _typed(value: Any, hint: Any, place: str) -> Any:
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if int in allowed and str in allowed and isinstance(value, str) and value.lstrip("+-").isdecimal():
+        return int(value)
     if type(value) in allowed:
         return value
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):

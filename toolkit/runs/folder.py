@@ -3,7 +3,8 @@
 runs/train-N/config.yaml               all effective options
              manifest.json             versions, machine, classes, pictures of each side
              log.csv                   one row an epoch
-             weights/best.safetensors  highest mIoU on the validation images
+             log.txt                   what was said, with times
+             weights/best.safetensors  highest score on the validation images
              weights/last.safetensors  after the last epoch
              weights/state.pt          all that going on needs
 """
@@ -33,8 +34,8 @@ class RunFolder:
         return cls(new_folder(out) if out is not None else numbered_folder(RUNS, "train"))
 
     @classmethod
-    def newest(cls, *, with_state: bool = False) -> "RunFolder":
-        """The run with the highest number that holds a best checkpoint (or, `with_state`, can be resumed).
+    def newest(cls, *, to_resume: bool = False) -> "RunFolder":
+        """The run with the highest number that holds a best checkpoint (or, to be resumed, options).
 
         Raises DataError with the way out.
         """
@@ -43,9 +44,9 @@ class RunFolder:
         ]
         for _, path in sorted(numbered, reverse=True):
             run = cls(path)
-            if (run.state if with_state else run.best).is_file():
+            if (run.config if to_resume else run.best).is_file():
                 return run
-        what = "no run to resume" if with_state else "no trained model"
+        what = "no run to resume" if to_resume else "no trained model"
         raise DataError(
             f"{what} in {RUNS}{'/' if numbered else ' (the folder is empty or missing)'}. Train one with: seg train"
         )
@@ -69,6 +70,10 @@ class RunFolder:
     @property
     def log(self) -> Path:
         return self.root / "log.csv"
+
+    @property
+    def text_log(self) -> Path:
+        return self.root / "log.txt"
 
     @property
     def samples(self) -> Path:
