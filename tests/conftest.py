@@ -1,9 +1,13 @@
 """Every test runs offline, in full sight of its seed, and away from the user's files."""
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes test at a time, and many start others
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from toolkit.splitting.result import Split as Split
     from toolkit.splitting.split import split as split
     from toolkit.tally.statistics import statistics as statistics
-    from toolkit.training.loop import TrainReport as TrainReport
-    from toolkit.training.loop import train as train
+    from toolkit.training.run import TrainReport as TrainReport
+    from toolkit.training.run import train as train
 
 # looked up on first use: `import toolkit` costs nothing, and convert and split never import torch
 _HOMES = {
@@ -47,7 +47,7 @@ _HOMES = {
     "SegError": "toolkit.errors",
     "Split": "toolkit.splitting.result",
     "TrainConfig": "toolkit.runs.config",
-    "TrainReport": "toolkit.training.loop",
+    "TrainReport": "toolkit.training.run",
     "build_model": "toolkit.models.build",
     "check": "toolkit.audit.check",
     "class_weights": "toolkit.losses.class_weights",
@@ -56,7 +56,7 @@ _HOMES = {
     "predict": "toolkit.prediction.run",
     "split": "toolkit.splitting.split",
     "statistics": "toolkit.tally.statistics",
-    "train": "toolkit.training.loop",
+    "train": "toolkit.training.run",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604

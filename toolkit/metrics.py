@@ -39,6 +39,10 @@ class Confusion:
         return Scores.of(self.counts, tuple(names))
 
 
+MEANS = ("miou", "pixel_accuracy", "mean_recall", "mean_precision", "fw_iou", "mean_dice")
+"""The scores that are one number, in the order of log.csv."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """All in 0..1; NaN where a class does not occur (see the conventions above).
@@ -48,6 +52,7 @@ class Scores:
     mean_recall      mean over the classes in the truth of correct / pixels of that truth ("mean pixel accuracy", "class accuracy")
     mean_precision   mean over classes of correct / pixels of that prediction
     fw_iou           IoU weighted by each class's share of the truth
+    mean_dice        mean over classes of 2 * intersection / (truth + prediction)
     iou, recall, precision, dice   by class, in id order
     """
 
@@ -57,6 +62,7 @@ class Scores:
     mean_recall: float
     mean_precision: float
     fw_iou: float
+    mean_dice: float
     iou: tuple[float, ...]
     recall: tuple[float, ...]
     precision: tuple[float, ...]
@@ -70,6 +76,7 @@ class Scores:
         iou = _ratio(hit, truth + predicted - hit)
         recall, precision = _ratio(hit, truth), _ratio(hit, predicted)
         precision[(predicted == 0) & (truth > 0)] = 0.0  # a class that is always missed counts in the mean
+        dice = _ratio(2 * hit, truth + predicted)
         total = truth.sum()
         return cls(
             names=names,
@@ -78,10 +85,11 @@ class Scores:
             mean_recall=_mean(recall),
             mean_precision=_mean(precision),
             fw_iou=float(np.nansum(iou * truth) / total) if total else float("nan"),
+            mean_dice=_mean(dice),
             iou=tuple(iou.tolist()),
             recall=tuple(recall.tolist()),
             precision=tuple(precision.tolist()),
-            dice=tuple(_ratio(2 * hit, truth + predicted).tolist()),
+            dice=tuple(dice.tolist()),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -90,8 +98,7 @@ class Scores:
             name: {"iou": _plain(i), "recall": _plain(r), "precision": _plain(p), "dice": _plain(d)}
             for name, i, r, p, d in zip(self.names, self.iou, self.recall, self.precision, self.dice, strict=True)
         }
-        means = ("miou", "pixel_accuracy", "mean_recall", "mean_precision", "fw_iou")
-        return {name: _plain(getattr(self, name)) for name in means} | {"classes": per_class}
+        return {name: _plain(getattr(self, name)) for name in MEANS} | {"classes": per_class}
 
 
 def _ratio(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ from tests.datasets import write_voc
 from tests.training.tiny import log_of, tiny_config
 from toolkit.errors import UsageError
 from toolkit.losses import LOSSES
-from toolkit.training.loop import train
+from toolkit.training.run import train
 
 
 @pytest.mark.parametrize("loss", [*sorted({*LOSSES} - {"bce"}), "focal:gamma=3", "ce:smoothing=0.1"])

@@ -14,8 +14,8 @@ from tests.training.tiny import log_of, stop_when_asked, timeless, tiny_config
 from toolkit.errors import CheckpointError, DataError, DatasetError, Interrupted, UsageError
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
-from toolkit.training.loop import TrainReport, train
 from toolkit.training.plan import make_plan
+from toolkit.training.run import TrainReport, train
 
 EPOCHS, STEPS = 4, 3  # five pictures in batches of two; should_stop is asked four times an epoch
 

@@ -21,8 +21,8 @@ from toolkit.errors import Interrupted
 from toolkit.models.build import build_model
 from toolkit.runs.config import TrainConfig
 from toolkit.runs.folder import RunFolder
-from toolkit.training.loop import TrainReport, _report, train
 from toolkit.training.plan import make_plan
+from toolkit.training.run import TrainReport, _report, train
 from toolkit.training.state import State
 
 
@@ -54,7 +54,7 @@ def dataset(tmp_path: Path) -> Iterator[Path]:
 def test_a_run_leaves_the_files_that_are_promised(trained: Trained) -> None:
     files = {path.relative_to(trained.root).as_posix() for path in trained.root.rglob("*") if path.is_file()}
     weights = {"weights/best.safetensors", "weights/last.safetensors", "weights/state.pt"}
-    assert files == {"config.yaml", "manifest.json", "log.csv", *weights}
+    assert files == {"config.yaml", "manifest.json", "log.csv", "log.txt", *weights}
 
 
 def test_config_holds_effective_values_only(trained: Trained) -> None:
@@ -100,9 +100,10 @@ def test_manifest_says_what_was_trained_on_what(trained: Trained) -> None:
 def test_log_has_a_row_an_epoch_and_a_column_a_class(trained: Trained) -> None:
     rows = log_of(trained.root)
     assert [row["epoch"] for row in rows] == [str(n) for n in range(1, 9)]
-    means = ["miou", "pixel_accuracy", "mean_recall", "mean_precision", "fw_iou"]
+    means = ["miou", "pixel_accuracy", "mean_recall", "mean_precision", "fw_iou", "mean_dice"]
     classes = [f"iou.{name}" for name in NAMES]
-    assert list(rows[0]) == ["epoch", "lr", "train_loss", "val_loss", *means, *classes, "seconds"]
+    times = ["data_seconds", "step_seconds", "seconds"]
+    assert list(rows[0]) == ["epoch", "lr", "train_loss", "val_loss", *means, *classes, *times]
     for row in rows:
         assert all(math.isfinite(float(value)) for value in row.values())
         each = [float(row[column]) for column in classes]

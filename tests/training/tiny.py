@@ -35,7 +35,7 @@ def log_of(run: Path) -> Rows:
 
 def timeless(rows: Rows) -> Rows:
     """Without what differs from run to run."""
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    return [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in rows]
 
 
 class Listener(Progress):

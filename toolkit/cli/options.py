@@ -38,7 +38,8 @@ def with_train_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(option: Field[Any], hint: Any) -> Parameter:
-    (kind,) = [k for k in (typing.get_args(hint) or (hint,)) if k is not type(None)]
+    kinds = [k for k in (typing.get_args(hint) or (hint,)) if k is not type(None)]
+    kind = kinds[0] if len(kinds) == 1 else str  # a number or a word: TrainConfig tells them apart
     dashed = option.name.replace("_", "-")
     names = option.metadata["flag"].split(",") if option.metadata["flag"] else [f"--{dashed}"]
     if kind is bool:

@@ -1,13 +1,16 @@
 """seg train"""
 
 import math
+import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.before_training import is_main, preview_training, rehearse_training
 from toolkit.cli.console import complain, make_progress, show, show_json
 from toolkit.cli.options import with_train_options
 from toolkit.errors import UsageError
@@ -18,7 +21,7 @@ from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from toolkit.metrics import Scores
-    from toolkit.training.loop import TrainReport
+    from toolkit.training.run import TrainReport
 
 _SHEET_ROWS = 6
 
@@ -34,19 +37,33 @@ def train(
     ] = None,
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the run. [default: runs/train-N]", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of the run. [default: runs/train-N] With --preview: the picture. [default: runs/preview-N/preview.jpg]",
+            show_default=False,
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with options; what is typed wins.", show_default=False)
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, time a few steps, estimate the rest, and stop.")
+    ] = False,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Draw training samples as augmented, with their masks, into --out, and stop."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     **options: Any,
 ) -> None:
     """Train a model on a dataset and keep the best one."""
     typed = {name: value for name, value in options.items() if value is not None}
-    if resume and (typed or config or out):
+    if resume and (typed or config or out or dry_run or preview):
         given = [f"--{name.replace('_', '-')}" for name in typed] + ["--config"] * bool(config) + ["--out"] * bool(out)
+        given += ["--dry-run"] * dry_run + ["--preview"] * preview
         raise UsageError(
             f"--resume goes on with the run's own options; leave out {', '.join(given)} or start a new run."
         )
@@ -56,21 +73,39 @@ def train(
 
     chosen, run = None, None
     if resume:
-        run = dataset if dataset is not None else RunFolder.newest(with_state=True).root
+        run = dataset if dataset is not None else RunFolder.newest(to_resume=True).root
     else:
         chosen = _config(config, dataset, typed)
         folder = VocFolder.find(Path(chosen.dataset))
         for side in ("train", "val"):
             folder.read_list(side, chosen.fold)
 
-    from toolkit.training import loop
+    if chosen is not None and preview:
+        preview_training(chosen, out)
+        return
+    devices = _devices(chosen if chosen is not None else TrainConfig.read(RunFolder.existing(Path(run or ".")).config))
+    if devices > 1:
+        from toolkit.training.launch import train_on
 
-    report = loop.train(chosen, out=out, resume=run, progress=make_progress(), should_stop=_stop_requests())
+        raise typer.Exit(train_on(devices, sys.argv[1:]))
+    if chosen is not None and dry_run:
+        rehearse_training(chosen, as_json=as_json)
+        return
+    from toolkit.training.run import train as train_model
+
+    report = train_model(chosen, out=out, resume=run, progress=make_progress(), should_stop=_stop_requests())
+    if not is_main():
+        return
     _draw_sheet(report)
     if as_json:
         show_json(report.as_dict())
     else:
         _show(report)
+
+
+def _devices(config: TrainConfig) -> int:
+    """How many processes are to be started: one for each device named, unless this is one of them."""
+    return config.device.count(",") + 1 if int(os.environ.get("WORLD_SIZE", "1")) == 1 else 1
 
 
 def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> TrainConfig:
@@ -89,12 +124,14 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> T
 def _stop_requests() -> Callable[[], bool]:
     """The first Ctrl-C or SIGTERM asks for a stop after the step; the second stops at once."""
     asked: list[int] = []
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
 
     def note(number: int, frame: object) -> None:
-        if asked:
+        if asked and not several:  # torchrun passes on what the terminal has sent to every process already
             raise KeyboardInterrupt
         asked.append(number)
-        complain("stopping after this step; once more to stop at once, losing it")
+        if is_main():
+            complain("stopping after this step; once more to stop at once, losing it")
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, note)
@@ -110,7 +147,7 @@ def _draw_sheet(report: "TrainReport") -> None:
 
     config = TrainConfig.read(report.run.config)
     samples = VocSamples(VocFolder.find(Path(config.dataset)), report.val_stems)
-    predictor = load(report.best, device=config.device, amp=config.amp)
+    predictor = load(report.best, device=config.device.split(",")[0], amp=config.amp)
     shown = (samples[index] for index in range(min(_SHEET_ROWS, len(samples))))
     rows = (Row(sample.image, sample.mask, predictor.predict(sample.image).mask) for sample in shown)
     write_sheet(rows, predictor.classes, report.run.samples)

@@ -17,6 +17,9 @@ from toolkit.labels.classmap import IGNORE
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+_LARGEST_CV2_SIDE = 32767
+"""Of a mask: OpenCV 4.10 takes pixels from elsewhere beyond, without a word."""
+
 _BAND = 1_000_000  # logits kept at full size at a time; what fits a processor's cache is twice as fast as more
 
 
@@ -48,10 +51,15 @@ class Preprocess:
 
     def apply(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
         """uint8 (H, W, 3) RGB -> float32 (3, h', w'), fitted, padded to a multiple of the stride and normalised."""
+        fitted = self.fit(image)
+        fitted = fitted if fitted.flags.writeable else fitted.copy()  # torch knows no memory that is only read
+        return self.normalise(torch.from_numpy(fitted)[None])[0]
+
+    def fit(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W, 3) RGB -> uint8 (h', w', 3), fitted and padded to a multiple of the stride."""
         fitted = resize_image(image, self.fitted((image.shape[0], image.shape[1])))
         h, w = fitted.shape[:2]
-        padded = pad_image(fitted, (h + -h % self.stride, w + -w % self.stride), self.filling)
-        return self.normalise(padded)
+        return pad_image(fitted, (h + -h % self.stride, w + -w % self.stride), self.filling)
 
     def apply_mask(self, mask: Mask) -> Mask:
         """uint8 (H, W) -> (h', w') like `apply`: nearest class, padding is ignore."""
@@ -59,11 +67,14 @@ class Preprocess:
         h, w = fitted.shape
         return pad_mask(fitted, (h + -h % self.stride, w + -w % self.stride))
 
-    def normalise(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """uint8 (h, w, 3) RGB, 0..255 -> float32 (3, h, w), zero mean and unit variance over ImageNet."""
-        scale = np.array([1 / (255 * s) for s in self.std], np.float32)
-        shift = np.array([m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
-        return torch.from_numpy(image.astype(np.float32) * scale - shift).permute(2, 0, 1)
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 (N, h, w, 3) RGB, 0..255 -> float32 (N, 3, h, w), zero mean and unit variance over ImageNet.
+
+        On the device of the images, which are a quarter of the size before; channels stay last in memory.
+        """
+        scale = torch.tensor([1 / (255 * s) for s in self.std], device=images.device)
+        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=images.device)
+        return torch.addcmul(shift, images.float(), scale).permute(0, 3, 1, 2)
 
     def undo(self, logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, npt.NDArray[np.float32]]:
         """float (K, h', w') logits -> mask uint8 (H, W) and the winner's probability float32 (H, W) in 0..1.
@@ -102,6 +113,11 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     """uint8 (H, W) -> (h, w), nearest: no id appears that was not there."""
     if mask.shape == size:
         return mask
+    if max(mask.shape) > _LARGEST_CV2_SIDE:
+        rows, columns = (
+            ((np.arange(n) + 0.5) * full / n).astype(np.intp) for n, full in zip(size, mask.shape, strict=True)
+        )
+        return np.asarray(mask[rows[:, None], columns], np.uint8)
     return np.asarray(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
@@ -112,7 +128,8 @@ def pad_image(
     if image.shape[:2] == size and at == (0, 0):
         return image
     canvas = np.empty((*size, 3), np.uint8)
-    canvas[:] = filling
+    canvas[0] = filling
+    canvas[1:] = canvas[0]  # row by row it takes a fiftieth of the time of pixel by pixel
     _place(canvas, image, at)
     return canvas
 

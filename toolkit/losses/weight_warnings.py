@@ -31,8 +31,8 @@ def warnings_about(
     where = counts.pixels / np.maximum(counts.among, 1) * _PICTURE**2
     tiny = (where < _FEWEST_PIXELS) & ~(absent | unwanted | few)
     return (
-        *_absent(absent & given_zero, " (weight 0)", classes),
-        *_absent(absent & ~given_zero, "", classes),
+        *_absent(absent & given_zero, " (weight 0)", counts, classes),
+        *_absent(absent & ~given_zero, "", counts, classes),
         *_unwanted(unwanted, classes),
         *_few(few, counts, classes),
         *_tiny(tiny, where, classes),
@@ -40,12 +40,13 @@ def warnings_about(
     )
 
 
-def _absent(which: npt.NDArray[np.bool_], weight: str, classes: ClassMap) -> Iterator[str]:
+def _absent(which: npt.NDArray[np.bool_], weight: str, counts: PixelCounts, classes: ClassMap) -> Iterator[str]:
     names = [f"'{classes.names[k]}'" for k in np.flatnonzero(which)]
     if names:
+        white = " If its pixels are 255 in the masks, that means ignore: see seg check." if counts.ignored else ""
         yield (
             f"{_subject(names)} in no training image{weight}: there is nothing to learn from. "
-            "Annotate some, or make the lists again with seg split."
+            f"Annotate some, or make the lists again with seg split.{white}"
         )
 
 

@@ -26,21 +26,37 @@ class SegmentationModel(nn.Module):
 
     Subclasses set `stride`, `encoder` and `decode`. Inputs whose sides are no multiple of the stride are padded
     with zeros (the mean colour after normalising) at the right and bottom, and the logits are cut back.
+
+    Deep supervision (Lee et al. 2015, arXiv:1409.5185): a model with side outputs gives them in `decode_all` and the
+    weight of each one's loss in `side_weights`; the weight of the logits themselves is 1.
     """
 
     stride: int = 1
+    side_weights: tuple[float, ...] = ()
     encoder: nn.Module
 
     def decode(self, images: torch.Tensor) -> torch.Tensor:
         """Logits for sides that are multiples of the stride."""
         raise NotImplementedError
 
+    def decode_all(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits, then those of each side output, all (N, K, H, W), for sides that are multiples of the stride."""
+        return (self.decode(images),)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         H, W = images.shape[-2:]
+        logits: torch.Tensor = self.decode(self._padded(images))[..., :H, :W]
+        return logits
+
+    def all_logits(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What is learnt from: the logits, then those of each side output, all (N, K, H, W)."""
+        H, W = images.shape[-2:]
+        return tuple(logits[..., :H, :W] for logits in self.decode_all(self._padded(images)))
+
+    def _padded(self, images: torch.Tensor) -> torch.Tensor:
+        H, W = images.shape[-2:]
         padding = (0, -W % self.stride, 0, -H % self.stride)
-        if any(padding):
-            images = F.pad(images, padding)
-        return self.decode(images)[..., :H, :W]
+        return F.pad(images, padding) if any(padding) else images
 
     def freeze_encoder(self, frozen: bool) -> None:
         """Stop or resume learning in the encoder; frozen, its BatchNorm statistics stand still too."""

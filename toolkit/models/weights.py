@@ -1,6 +1,7 @@
 """Weights for an encoder: from torchvision's hub cache, or from a file."""
 
 import contextlib
+import importlib
 import io
 import socket
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torchvision.models import VGG16_Weights
 
 from toolkit.errors import CheckpointError
 from toolkit.models.base import SegmentationModel
 
-_IMAGENET = {"vgg16-unet": VGG16_Weights.IMAGENET1K_V1}
+_IMAGENET = {"vgg16-unet": "VGG16_Weights.IMAGENET1K_V1"}
+"""By torchvision's names."""
+
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "encoder.", "vgg.", "backbone.", "features.")
 
@@ -39,7 +41,12 @@ def has_imagenet(model: str) -> bool:
 
 def imagenet_file(model: str) -> Path:
     """Where torch keeps the weights once they are downloaded (below TORCH_HOME)."""
-    return Path(torch.hub.get_dir(), "checkpoints", _IMAGENET[model].url.rpartition("/")[2])
+    return Path(torch.hub.get_dir(), "checkpoints", _torchvision(model).url.rpartition("/")[2])
+
+
+def _torchvision(model: str) -> Any:
+    """Torchvision's entry of the weights. It takes seconds to import, and a run that goes on needs none of it."""
+    return importlib.import_module("torchvision.models").get_weight(_IMAGENET[model])
 
 
 def load_imagenet(model: SegmentationModel, name: str) -> LoadedWeights:
@@ -47,7 +54,7 @@ def load_imagenet(model: SegmentationModel, name: str) -> LoadedWeights:
 
     Raises CheckpointError with the file to fetch and where to put it if they cannot be had.
     """
-    entry, file = _IMAGENET[name], imagenet_file(name)
+    entry, file = _torchvision(name), imagenet_file(name)
     was_there, before = file.is_file(), socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SECONDS_WITHOUT_A_BYTE)
     try:

@@ -1,254 +1,281 @@
 """The training loop, in the open: step, evaluate, save, log, in order."""
 
-import json
 import math
-import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 
-import toolkit
-from toolkit.data.dataset import Batch, TrainingSamples
-from toolkit.data.loaders import TrainingLoader
-from toolkit.data.transforms import augment_by_name
-from toolkit.errors import DatasetError, Interrupted, RunError
-from toolkit.files import write_text
-from toolkit.metrics import Confusion, Scores
-from toolkit.progress import SILENT, Progress
-from toolkit.runs.checkpoint import Checkpoint, load_state, save_state
-from toolkit.runs.config import TrainConfig
+from toolkit.data.dataset import Batch
+from toolkit.data.loaders import TrainingLoader, ValidationLoader
+from toolkit.errors import Interrupted, RunError, SegError
+from toolkit.metrics import MEANS, Confusion, Scores
+from toolkit.progress import Progress
+from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.folder import RunFolder
-from toolkit.training.evaluate import evaluate
-from toolkit.training.optim import lr_at, make_optimizer
-from toolkit.training.plan import Plan, make_plan
+from toolkit.runs.state import load_state, save_state
+from toolkit.training.evaluate import Evaluation, evaluate
+from toolkit.training.group import Group, StoppedWithOthers
+from toolkit.training.optim import lr_at
+from toolkit.training.plan import Plan, with_way_out
 from toolkit.training.state import Engine, State
-from toolkit.training.talk import announce, epoch_line, tell_cost, what_was_not_found
+from toolkit.training.step import Stepper, TooLarge
+from toolkit.training.talk import epoch_line, tell_cost, tell_waiting
+from toolkit.training.tracking.tracker import Tracker
 
-_MEANS = ("miou", "pixel_accuracy", "mean_recall", "mean_precision", "fw_iou")
+BAD_STEPS = 8
+"""So many steps in a row without a finite loss, and the run goes back to its last good state."""
+
+_REWINDS = 3
 _TIMED_STEPS = 3
 
 
-@dataclass(frozen=True)
-class TrainReport:
-    """What a training run ended with.
+@dataclass
+class Training:
+    """A run on its way.
 
-    epochs      how many were trained; best_epoch counts from 1
-    scores      of the best epoch on the validation images, whose stems are val_stems
+    save_state_at   time.monotonic() at which the state is saved next within an epoch
     """
 
+    plan: Plan
     run: RunFolder
-    classes: tuple[str, ...]
-    epochs: int
-    best_epoch: int
-    scores: Scores
-    val_stems: tuple[str, ...]
+    group: Group
+    engine: Engine
+    state: State
+    loader: TrainingLoader
+    validation: ValidationLoader
+    progress: Progress
+    tracker: Tracker
+    should_stop: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        config = self.plan.config
+        self.total = config.epochs * self.loader.steps
+        self.warmup = min(round(config.warmup_epochs * self.loader.steps), self.total // 2)
+        self.stepper = Stepper(self.plan, self.engine, self.group)
+        self.state.world = self.group.world
+        self._began, self._begun_at = time.monotonic(), self._done
+        self._saved = time.monotonic()
 
     @property
-    def best(self) -> Path:
-        """The checkpoint with the highest mIoU."""
-        return self.run.best
+    def _done(self) -> int:
+        """Steps since the run began."""
+        return self.state.epoch * self.loader.steps + self.state.step
 
-    @property
-    def last(self) -> Path:
-        """The checkpoint after the last epoch."""
-        return self.run.last
+    def fit(self) -> None:
+        """Train until the last epoch or until the score has not risen for `patience` epochs."""
+        state, config, model = self.state, self.plan.config, self.engine.model
+        assert config.freeze_epochs is not None
+        while state.epoch < config.epochs and not state.is_patience_over(config):
+            model.train()
+            model.freeze_encoder(state.epoch < config.freeze_epochs)
+            self._train_epoch()
+            evaluation = self._validate()
+            self._finish_epoch(evaluation)
+            state = self.state
+            if self.group.any(self.should_stop()) and state.epoch < config.epochs:
+                self._stop(f"after epoch {state.epoch}")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "run": str(self.run.root),
-            "best": str(self.best),
-            "last": str(self.last),
-            "epochs": self.epochs,
-            "best_epoch": self.best_epoch,
-            "scores": self.scores.as_dict(),
-        }
-
-
-def train(
-    config: TrainConfig | None = None,
-    *,
-    out: Path | str | None = None,
-    resume: Path | str | None = None,
-    progress: Progress = SILENT,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> TrainReport:
-    """Train a model; the run's folder is `out` (new or empty) or the next `runs/train-N`.
-
-    resume        a run's folder: go on where it stopped, with its own options; `config` and `out` are not used
-    should_stop   asked after every step; when true the state is saved and Interrupted is raised
-
-    Raises DatasetError, UsageError or CheckpointError before the first step, RunError if training cannot go on.
-    """
-    saved = None
-    if resume is not None:
-        run = RunFolder.existing(Path(resume))
-        plan = make_plan(TrainConfig.read(run.config), progress, fresh=False)
-        saved = load_state(run.state)
-        if saved["fingerprint"] != plan.fingerprint:
-            raise DatasetError(
-                f"{plan.folder.root}: its classes or lists changed since {run.root} was started. Start a new run."
-            )
-    else:
-        plan = make_plan(config or TrainConfig(), progress)
-        run = RunFolder.create(Path(out) if out is not None else None)
-        write_text(run.config, plan.config.to_yaml())
-        write_text(run.manifest, json.dumps(_manifest(plan), indent=2, ensure_ascii=False) + "\n")
-    announce(plan, run, progress)
-    loader = _loader(plan)
-    try:
-        return _train(plan, run, loader, saved, progress, should_stop)
-    except torch.OutOfMemoryError:
-        size = f"batch {plan.config.batch}, size {plan.config.size}"
-        raise RunError(f"{plan.device}: out of memory at {size}. Use a smaller --batch or --size.") from None
-    finally:
-        loader.close()
-        progress.end()
-
-
-def _train(
-    plan: Plan,
-    run: RunFolder,
-    loader: TrainingLoader,
-    saved: dict[str, Any] | None,
-    progress: Progress,
-    should_stop: Callable[[], bool],
-) -> TrainReport:
-    config, model, on = plan.config, plan.model, plan.device.handle
-    assert config.lr is not None and config.freeze_epochs is not None
-    scaler = torch.amp.GradScaler(on.type, enabled=plan.device.amp is torch.float16)
-    engine = Engine(model, make_optimizer(config, model.parameters(), on), scaler)
-    state = engine.restore(saved) if saved else State()
-    total = config.epochs * loader.steps
-    warmup = min(round(config.warmup_epochs * loader.steps), total // 2)
-    begun_at, began = state.epoch * loader.steps + state.step, time.monotonic()
-
-    while state.epoch < config.epochs and not state.is_patience_over(config):
-        epoch_began = time.monotonic()
-        model.train()
-        model.freeze_encoder(state.epoch < config.freeze_epochs)
-        progress.begin(f"Epoch {state.epoch + 1}/{config.epochs}", loader.steps - state.step)
-        for batch in loader.epoch(state.epoch, state.step):
-            done = state.epoch * loader.steps + state.step
-            lr = lr_at(done, total, warmup, config.lr, config.schedule)
-            torch.manual_seed((config.seed * 1_000_003 + done) % 2**63)  # dropout draws depend on the step alone
-            loss = _step(plan, engine, batch, lr)
-            state.loss_sum += loss
+    def _train_epoch(self) -> None:
+        """The steps of an epoch that are left; what could not be done is done again or leads to an error."""
+        state, config = self.state, self.plan.config
+        began = time.monotonic() - state.seconds
+        self.progress.begin(f"Epoch {state.epoch + 1}/{config.epochs}", self.loader.steps - state.step)
+        steps = self._batches()
+        while state.step < self.loader.steps:
+            asked = time.monotonic()
+            batches = next(steps)
+            state.data_seconds += time.monotonic() - asked
+            failed = self._note_unread(batches)
+            try:
+                outcome = self.stepper.step(
+                    batches,
+                    self._lr(self._done),
+                    self._done,
+                    self.loader.images(state.step),
+                    stop=self.should_stop(),
+                    failed=failed,
+                )
+            except TooLarge:
+                self._take_fewer_at_a_time()
+                steps = self._batches()
+                continue
             state.step += 1
-            progress.advance(f"loss {loss:.3f}")
-            if on.type == "cpu" and done + 1 - begun_at == _TIMED_STEPS:
-                tell_cost(config, (time.monotonic() - began) / _TIMED_STEPS, total - begun_at, progress)
-            if should_stop():
-                progress.end()
-                save_state(run.state, engine.freeze_state(state, plan))
-                raise _interrupted(run, f"in epoch {state.epoch + 1}")
-        progress.end()
+            state.seconds = time.monotonic() - began
+            if outcome.updated:
+                state.loss_sum, state.good_steps, state.bad_steps = (
+                    state.loss_sum + outcome.loss,
+                    state.good_steps + 1,
+                    0,
+                )
+            elif outcome.images and self._note_bad_step(batches, outcome.loss):
+                state, steps = self.state, self._batches()
+                began = time.monotonic() - state.seconds
+                continue
+            self.progress.advance(f"loss {outcome.loss:.3f}")
+            self._tell_cost()
+            if outcome.stop:
+                self.progress.end()
+                self._save_state()
+                self._stop(f"in epoch {state.epoch + 1}")
+            if time.monotonic() - self._saved >= 60 * config.save_minutes and not state.bad_steps:
+                self._save_state()
+        self.progress.end()
 
-        result = evaluate(model, plan.val, plan.preprocess, len(plan.classes), plan.loss, plan.device, progress)
-        scores = result.confusion.scores(plan.classes.names)
-        is_best = _note_best(state, scores, result.confusion)
-        means = [getattr(scores, name) for name in _MEANS]
-        losses = [state.loss_sum / loader.steps, result.loss]
-        seconds = round(time.monotonic() - epoch_began, 2)
-        lr = lr_at((state.epoch + 1) * loader.steps - 1, total, warmup, config.lr, config.schedule)
-        state.rows.append([state.epoch + 1, lr, *losses, *means, *scores.iou, seconds])
-        state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
+    def _batches(self) -> Iterator[list[Batch]]:
+        """The steps of the present epoch that are left."""
+        return self.loader.epoch(self.state.epoch, self.state.step, self.state.micro)
 
-        checkpoint = _checkpoint(plan, state.epoch, scores)
-        if is_best:
-            checkpoint.save(run.best)
-        checkpoint.save(run.last)
-        run.write_log(_columns(plan), state.rows)
-        save_state(run.state, engine.freeze_state(state, plan))  # last: resuming finds all that this epoch left
-        done = state.epoch * loader.steps
-        left = (time.monotonic() - began) / max(1, done - begun_at) * (total - done)
-        progress.say(epoch_line(config, state.rows[-1], scores, is_best, left))
-        if should_stop() and state.epoch < config.epochs:
-            raise _interrupted(run, f"after epoch {state.epoch}")
+    def _lr(self, number: int) -> float:
+        config = self.plan.config
+        assert config.lr is not None
+        return self.state.lr_factor * lr_at(number, self.total, self.warmup, config.lr, config.schedule)
 
-    return _report(plan, run, state, progress)
-
-
-def _loader(plan: Plan) -> TrainingLoader:
-    config = plan.config
-    assert config.workers is not None
-    samples = TrainingSamples(plan.train, plan.preprocess, augment_by_name(config.augment), config.seed)
-    pin_memory = plan.device.handle.type == "cuda"
-    return TrainingLoader(samples, config.batch, config.workers, pin_memory=pin_memory)
-
-
-def _step(plan: Plan, engine: Engine, batch: Batch, lr: float) -> float:
-    """One step of the optimizer; returns the loss. Raises RunError if it is not finite."""
-    for group in engine.optimizer.param_groups:
-        group["lr"] = lr
-    images = batch.images.to(plan.device.handle, memory_format=plan.device.memory_format, non_blocking=True)
-    targets = batch.targets.to(plan.device.handle, non_blocking=True)
-    with plan.device.autocast():
-        logits = plan.model(images)
-    loss = plan.loss(logits, targets)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise RunError(
-            f"the loss became {value} at images {', '.join(batch.stems)}; finished epochs are saved. "
-            "Start again with a lower --lr or with --no-amp."
+    def _validate(self) -> Evaluation:
+        plan = self.plan
+        return evaluate(
+            self.engine.scored,
+            self.validation,
+            plan.preprocess,
+            plan.loss,
+            plan.device,
+            unread=self._skip_or_stop,
+            group=self.group,
+            progress=self.progress,
         )
-    engine.optimizer.zero_grad(set_to_none=True)
-    engine.scaler.scale(loss).backward()
-    if plan.config.clip:
-        engine.scaler.unscale_(engine.optimizer)
-        torch.nn.utils.clip_grad_norm_(plan.model.parameters(), plan.config.clip)
-    engine.scaler.step(engine.optimizer)
-    engine.scaler.update()
-    return value
 
+    def _finish_epoch(self, evaluation: Evaluation) -> None:
+        """Score, save, log; then the next epoch is the present one."""
+        state, plan = self.state, self.plan
+        if not state.good_steps and not state.bad_steps and state.skipped:
+            raise RunError(f"epoch {state.epoch + 1}: none of the {len(plan.train)} training images could be read.")
+        scores = evaluation.confusion.scores(plan.classes.names)
+        is_best = self._note_best(scores, evaluation.confusion)
+        values: dict[str, float] = {
+            "epoch": state.epoch + 1,
+            "lr": self._lr((state.epoch + 1) * self.loader.steps - 1),
+            "train_loss": state.loss_sum / state.good_steps if state.good_steps else math.nan,
+            "val_loss": evaluation.loss,
+            **{name: getattr(scores, name) for name in MEANS},
+            **{f"iou.{name}": iou for name, iou in zip(scores.names, scores.iou, strict=True)},
+            "data_seconds": round(state.data_seconds, 2),
+            "step_seconds": round(state.seconds - state.data_seconds, 2),
+            "seconds": round(state.seconds + evaluation.seconds, 2),
+        }
+        waited, worked = state.data_seconds, state.seconds
+        if state.columns != list(values):  # of an older version, which logged less
+            by_name = [dict(zip(state.columns, row, strict=True)) for row in state.rows]
+            state.rows = [[row.get(name, math.nan) for name in values] for row in by_name]
+            state.columns = list(values)
+        state.rows.append(list(values.values()))
+        state.epoch, state.step, state.loss_sum, state.good_steps = state.epoch + 1, 0, 0.0, 0
+        state.seconds = state.data_seconds = 0.0
+        if self.group.is_main:
+            checkpoint = self._checkpoint(scores)
+            if is_best:
+                checkpoint.save(self.run.best)
+            checkpoint.save(self.run.last)
+            self.run.write_log(state.columns, state.rows)
+            self._save_state()  # last: resuming finds all that this epoch left
+            self.tracker.epoch(state.epoch, values)
+        left = (time.monotonic() - self._began) / max(1, self._done - self._begun_at) * (self.total - self._done)
+        self.progress.say(epoch_line(plan.config, values, is_best, left))
+        tell_waiting(plan, state.epoch, waited / max(worked, 1e-9), self.progress)
 
-def _note_best(state: State, scores: Scores, confusion: Confusion) -> bool:
-    miou = -0.5 if math.isnan(scores.miou) else scores.miou
-    if miou <= state.best_miou:
-        return False
-    state.best_miou, state.best_epoch = miou, state.epoch + 1
-    state.best_counts = torch.from_numpy(confusion.counts)
-    return True
+    def _note_best(self, scores: Scores, confusion: Confusion) -> bool:
+        value: float = getattr(scores, self.plan.config.metric)
+        score = -0.5 if math.isnan(value) else value
+        if score <= self.state.best_score:
+            return False
+        self.state.best_score, self.state.best_epoch = score, self.state.epoch + 1
+        self.state.best_counts = torch.from_numpy(confusion.counts)
+        return True
 
+    def _checkpoint(self, scores: Scores) -> Checkpoint:
+        plan = self.plan
+        reached = {"epoch": self.state.epoch, "scores": scores.as_dict()}
+        weights = self.engine.scored.state_dict()
+        return Checkpoint(plan.config, plan.spec, plan.classes, plan.preprocess, weights, reached)
 
-def _interrupted(run: RunFolder, where: str) -> Interrupted:
-    return Interrupted(f"stopped {where}; nothing is lost. Go on with: seg train --resume {run.root}")
+    def _save_state(self) -> None:
+        if self.group.is_main:
+            save_state(self.run.state, self.engine.freeze_state(self.state, self.plan.fingerprint))
+        self._saved = time.monotonic()
 
+    def _stop(self, where: str) -> None:
+        if not self.group.is_main:
+            raise StoppedWithOthers(Interrupted.exit_code)
+        raise Interrupted(f"stopped {where}; nothing is lost. Go on with: seg train --resume {self.run.root}")
 
-def _columns(plan: Plan) -> list[str]:
-    per_class = (f"iou.{name}" for name in plan.classes.names)
-    return ["epoch", "lr", "train_loss", "val_loss", *_MEANS, *per_class, "seconds"]
+    def _note_unread(self, batches: list[Batch]) -> SegError | None:
+        """What ends the run because a sample of these batches could not be read, if anything does."""
+        try:
+            for batch in batches:
+                for error in batch.unread:
+                    self._skip_or_stop(error)
+        except SegError as error:
+            return error
+        return None
 
+    def _skip_or_stop(self, error: SegError) -> None:
+        if self.plan.config.on_bad_image == "stop":
+            raise with_way_out(error)
+        if str(error) not in self.state.skipped:
+            self.state.skipped.append(str(error))
+            self.progress.warn(f"skipped: {error}")
 
-def _checkpoint(plan: Plan, epoch: int, scores: Scores) -> Checkpoint:
-    progress = {"epoch": epoch, "scores": scores.as_dict()}
-    return Checkpoint(plan.config, plan.spec, plan.classes, plan.preprocess, plan.model.state_dict(), progress)
+    def _take_fewer_at_a_time(self) -> None:
+        """Compute a step in more, smaller parts: its images, and so what is learnt, stay the same."""
+        micro = self.state.micro or 1
+        if micro == 1:
+            raise RunError(
+                f"{self.plan.device}: out of memory with one image at a time. Use a smaller --size (now "
+                f"{self.plan.config.size}) or a smaller model; --resume goes on with the same ones."
+            )
+        self.state.micro = -(-micro // 2)
+        if self.plan.device.handle.type == "cuda":
+            torch.cuda.empty_cache()
+        self.progress.warn(
+            f"out of memory with {micro} images at a time; going on with {self.state.micro}. A step still learns from "
+            f"{self.plan.step_images}."
+        )
 
+    def _note_bad_step(self, batches: list[Batch], loss: float) -> bool:
+        """A step without a finite loss or gradient changed nothing; after many in a row, go back. True if it did."""
+        state, plan = self.state, self.plan
+        state.bad_steps += 1
+        stems = ", ".join(stem for batch in batches for stem in batch.stems)
+        if state.bad_steps == 1:
+            what = f"loss is {loss}" if not math.isfinite(loss) else "gradient is not finite"
+            self.progress.warn(
+                f"epoch {state.epoch + 1}, step {state.step}: the {what} at images {stems}; the step was left out."
+            )
+        if state.bad_steps < BAD_STEPS:
+            return False
+        if state.rewinds == _REWINDS:
+            raise RunError(
+                f"the loss stays without a finite value ({loss} at images {stems}), also at a learning rate "
+                f"{1 / state.lr_factor:g} times lower. Start again with a lower --lr, with --clip 1 or with --no-amp."
+            )
+        factor, rewinds, skipped = state.lr_factor / 2, state.rewinds + 1, state.skipped
+        saved = self.group.share(load_state(self.run.state) if self.group.is_main else {})
+        self.state = self.engine.restore(saved)
+        self.state.lr_factor, self.state.rewinds, self.state.skipped = factor, rewinds, skipped
+        self.state.bad_steps = 0
+        self.engine.model.train()
+        assert plan.config.freeze_epochs is not None
+        self.engine.model.freeze_encoder(self.state.epoch < plan.config.freeze_epochs)
+        self._save_state()  # a kill must not bring the old learning rate back
+        self.progress.end()
+        self.progress.warn(
+            f"{BAD_STEPS} steps in a row had no finite loss. Back to the last good state (epoch {self.state.epoch + 1}, "
+            f"step {self.state.step}) with half the learning rate, {self._lr(self._done):.1e}."
+        )
+        self.progress.begin(f"Epoch {self.state.epoch + 1}/{plan.config.epochs}", self.loader.steps - self.state.step)
+        return True
 
-def _report(plan: Plan, run: RunFolder, state: State, progress: Progress) -> TrainReport:
-    confusion = Confusion(len(plan.classes))
-    if state.best_counts is not None:
-        confusion.counts += state.best_counts.numpy()
-    scores = confusion.scores(plan.classes.names)
-    warning = what_was_not_found(confusion, scores, state.epoch, plan.weights.method)
-    if warning:
-        progress.warn(warning)
-    return TrainReport(run, plan.classes.names, state.epoch, state.best_epoch, scores, plan.val.stems)
-
-
-def _manifest(plan: Plan) -> dict[str, Any]:
-    return {
-        "seg": toolkit.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "device": str(plan.device),
-        "classes": list(plan.classes.names),
-        "fingerprint": plan.fingerprint,
-        "train": list(plan.train.stems),
-        "val": list(plan.val.stems),
-    }
+    def _tell_cost(self) -> None:
+        if self.plan.device.handle.type == "cpu" and self._done - self._begun_at == _TIMED_STEPS:
+            seconds = (time.monotonic() - self._began) / _TIMED_STEPS
+            tell_cost(self.plan.config, seconds, self.total - self._begun_at, self.progress)

@@ -1,15 +1,17 @@
 """Everything that is settled before the first step: data, classes, weights, model, precision, options."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from toolkit.data.augment import AUGMENTS, Augment, augment_by_name
 from toolkit.data.dataset import VocSamples
 from toolkit.data.preprocess import Preprocess
-from toolkit.errors import CheckpointError, DatasetError, UsageError
+from toolkit.errors import CheckpointError, DatasetError, SegError, UsageError
 from toolkit.labels.classmap import ClassMap
 from toolkit.losses.build import build_loss, parse_loss
 from toolkit.losses.class_weights import ClassWeights, weights_from_counts
@@ -20,6 +22,7 @@ from toolkit.models.device import Device, choose_device
 from toolkit.models.weights import LoadedWeights, has_imagenet, load_file_weights, load_imagenet
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
+from toolkit.training.group import is_one_of_several, own_device
 from toolkit.training.optim import default_lr
 from toolkit.voc.counts import classes_of, count_masks
 from toolkit.voc.folder import VocFolder
@@ -30,19 +33,30 @@ _FREEZE_SHARE = 5  # a fifth of the epochs, so that the decoder finds its feet b
 
 @dataclass(frozen=True)
 class Plan:
-    """A training run, ready to start. `config` holds effective values only: nothing is left open."""
+    """A training run, ready to start. `config` holds effective values only: nothing is left open but `batch: auto`.
+
+    unread   why samples were left out that could not be read
+    """
 
     config: TrainConfig
     folder: VocFolder
     classes: ClassMap
     train: VocSamples
     val: VocSamples
+    augment: Augment
     weights: ClassWeights
     spec: ModelSpec
     model: SegmentationModel
     preprocess: Preprocess
     device: Device
     loss: nn.Module
+    unread: tuple[str, ...] = ()
+
+    @property
+    def step_images(self) -> int:
+        """Images in a step of the optimizer, over all processes."""
+        assert isinstance(self.config.batch, int), "auto is settled before the first step"
+        return self.config.batch * self.config.accumulate
 
     @property
     def fingerprint(self) -> str:
@@ -63,11 +77,25 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     """
     MODELS.entry(config.model)  # names are checked before data is read
     parse_loss(config.loss)
-    device = choose_device(config.device, config.amp)
+    augment = augment_by_name(config.augment)
+    device = choose_device(own_device(config.device), config.amp)
+    if config.sync_bn and (device.handle.type != "cuda" or not is_one_of_several()):
+        raise UsageError("sync_bn: only several processes on GPUs share the statistics of BatchNorm. Leave it out.")
     folder = VocFolder.find(Path(config.dataset))
     train, val = (VocSamples(folder, _stems(folder, side, config.fold)) for side in ("train", "val"))
     both = tuple(sorted({*train.stems, *val.stems}))
-    table = count_masks(folder, both, workers=None, progress=progress)
+    skip = config.on_bad_image == "skip"
+
+    told: list[str] = []
+
+    def unread(error: SegError) -> None:
+        if not skip:
+            raise with_way_out(error)
+        if str(error) not in told:
+            progress.warn(f"skipped: {error}")
+            told.append(str(error))
+
+    table = count_masks(folder, both, workers=None, progress=progress, unread=unread)
     classes = classes_of(table, progress)
     if len(classes) < 2:
         raise DatasetError(
@@ -76,7 +104,10 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     counts = table.counts(len(classes), train.stems)
     table.counts(len(classes), val.stems)  # for foreign values only
     for stem in progress.track(both, "Checking pictures", len(both)):
-        check_pair(folder, stem)
+        try:
+            check_pair(folder, stem)
+        except SegError as error:
+            unread(error)
     if not counts.pixels.any():
         raise DatasetError(
             f"{folder.list_file('train', config.fold)}: every pixel of the training masks is ignore; there is nothing to learn."
@@ -87,21 +118,30 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     spec = ModelSpec(len(classes), width=config.width)
     model = build_model(config.model, spec.classes, width=spec.width)
     loaded = _load_encoder(model, config, progress) if fresh else None
+    if config.sync_bn:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
     tensor = None if weights.weights is None else torch.tensor(weights.weights, dtype=torch.float32)
     return Plan(
-        config=_settled(config, model, weights, device, pretrained=loaded is not None),
+        config=_settled(config, model, weights, augment, device, pretrained=loaded is not None),
         folder=folder,
         classes=classes,
         train=train,
         val=val,
+        augment=augment,
         weights=weights,
         spec=spec,
         model=model,
         preprocess=Preprocess(size=config.size),
         device=device,
         loss=build_loss(config.loss, tensor, len(classes)).to(device.handle),
+        unread=tuple(told),
     )
+
+
+def with_way_out(error: SegError) -> SegError:
+    """The error of a sample that cannot be read, with how to go on without it."""
+    return type(error)(f"{error} Or leave such images out: --on-bad-image skip")
 
 
 def _stems(folder: VocFolder, side: str, fold: int | None) -> tuple[str, ...]:
@@ -138,7 +178,13 @@ def _load_encoder(model: SegmentationModel, config: TrainConfig, progress: Progr
 
 
 def _settled(
-    config: TrainConfig, model: SegmentationModel, weights: ClassWeights, device: Device, *, pretrained: bool
+    config: TrainConfig,
+    model: SegmentationModel,
+    weights: ClassWeights,
+    augment: Augment,
+    device: Device,
+    *,
+    pretrained: bool,
 ) -> TrainConfig:
     if config.freeze_epochs is not None and config.freeze_epochs > config.epochs:
         raise UsageError(f"freeze_epochs: {config.freeze_epochs} is more than the {config.epochs} epochs there are.")
@@ -150,6 +196,7 @@ def _settled(
         freeze_epochs=frozen if config.freeze_epochs is None else config.freeze_epochs,
         workers=workers if config.workers is None else config.workers,
         class_weights=weights.choice,
+        augment=config.augment if config.augment in AUGMENTS else json.dumps(augment.as_dict()),
         amp=device.amp is not None,
-        device=str(device.handle),
+        device=config.device if is_one_of_several() else str(device.handle),
     )

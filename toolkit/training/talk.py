@@ -6,22 +6,23 @@ from toolkit.losses.weights_table import weights_table
 from toolkit.metrics import Confusion, Scores
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
-from toolkit.runs.folder import RunFolder
 from toolkit.training.plan import Plan
 
 _LONG = 1200.0  # seconds; beyond, alternatives are offered
 _FOUND = 0.01  # a class of which fewer of its pixels are recognised is as good as never predicted
 _STRONGER = {"none": "auto", "sqrt": "inverse", "enet": "inverse", "effective": "inverse"}
 _NAMED = 5
+_WAITING = 0.25  # of the time; less is not worth a line
 
 
-def announce(plan: Plan, run: RunFolder, progress: Progress) -> None:
+def announce(plan: Plan, progress: Progress) -> None:
     """Say what will be trained on what, with the pixel shares and the weights that came from them."""
     config = plan.config
     parameters = sum(p.numel() for p in plan.model.parameters())
     progress.say(f"Dataset: {plan.folder.root}, {len(plan.train)} training and {len(plan.val)} validation images")
     progress.say(
         f"Model: {config.model}, {parameters:,} parameters, {plan.device}, size {config.size}, batch {config.batch}"
+        + (f" x {config.accumulate} accumulated" if config.accumulate > 1 else "")
     )
     resting = f", encoder at rest for {config.freeze_epochs}" if config.freeze_epochs else ""
     progress.say(f"Plan: {config.epochs} epochs, {config.optimizer} from {config.lr:g}, {config.schedule}{resting}")
@@ -30,7 +31,13 @@ def announce(plan: Plan, run: RunFolder, progress: Progress) -> None:
         progress.say(f"  {line}")
     for warning in plan.weights.warnings:
         progress.warn(warning)
-    progress.say(f"Run: {run.root}")
+
+
+def ended_early(config: TrainConfig, epoch: int, best_epoch: int) -> str:
+    """Why a training ended before its last epoch."""
+    return (
+        f"No better {config.metric} than that of epoch {best_epoch} for {config.patience} epochs: done after {epoch}."
+    )
 
 
 def tell_cost(config: TrainConfig, seconds: float, steps_left: int, progress: Progress) -> None:
@@ -42,14 +49,29 @@ def tell_cost(config: TrainConfig, seconds: float, steps_left: int, progress: Pr
         progress.say(f"  Quicker on a CPU: {quicker}a smaller --size (256), fewer --epochs.")
 
 
-def epoch_line(config: TrainConfig, row: list[float], scores: Scores, is_best: bool, seconds_left: float) -> str:
-    """One line an epoch; `row` is its row in log.csv."""
-    epoch, lr, loss, val_loss, seconds = int(row[0]), row[1], row[2], row[3], row[-1]
+def epoch_line(config: TrainConfig, row: dict[str, float], is_best: bool, seconds_left: float) -> str:
+    """One line an epoch; `row` is its row in log.csv by column."""
+    epoch = int(row["epoch"])
+    shown = "mIoU" if config.metric == "miou" else config.metric.replace("_", " ")
+    also = "  mIoU {miou:.3f}".format(**row) if config.metric not in ("miou", "pixel_accuracy") else ""
     return (
-        f"epoch {epoch}/{config.epochs}  loss {loss:.3f}  val loss {val_loss:.3f}  mIoU {scores.miou:.3f}"
-        f"{' (best)' if is_best else ''}  pixel accuracy {scores.pixel_accuracy:.3f}  lr {lr:.1e}  {seconds:.1f} s"
+        f"epoch {epoch}/{config.epochs}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
+        f"  {shown} {row[config.metric]:.3f}{' (best)' if is_best else ''}{also}"
+        + (f"  pixel accuracy {row['pixel_accuracy']:.3f}" if config.metric != "pixel_accuracy" else "")
+        + f"  lr {row['lr']:.1e}  {row['seconds']:.1f} s"
         + (f"  about {duration(seconds_left)} left" if epoch < config.epochs else "")
     )
+
+
+def tell_waiting(plan: Plan, epoch: int, share: float, progress: Progress) -> None:
+    """Say after the first epoch if the device waits for pictures, and what helps."""
+    if epoch != 1 or share < _WAITING:
+        return
+    config = plan.config
+    helps = [f"more --workers (now {config.workers})"]
+    if config.cache == "none":
+        helps.append("--cache disk")
+    progress.say(f"  {share:.0%} of the time went into waiting for pictures: {' or '.join(helps)} may help.")
 
 
 def what_was_not_found(confusion: Confusion, scores: Scores, epochs: int, method: str) -> str:

@@ -1,0 +1,186 @@
+"""From a configuration, or from a run that was stopped, to a trained model."""
+
+import json
+import platform
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import toolkit
+from toolkit.errors import DatasetError, RunError, SegError
+from toolkit.files import remove_partial_files, write_text
+from toolkit.metrics import Confusion, Scores
+from toolkit.progress import SILENT, Progress
+from toolkit.runs.config import TrainConfig
+from toolkit.runs.folder import RunFolder
+from toolkit.runs.state import load_state, save_state
+from toolkit.training.group import Group, join_group, leave_group
+from toolkit.training.loop import Training
+from toolkit.training.memory import settle_batch
+from toolkit.training.parts import at_a_time, make_engine, training_loader, validation_loader
+from toolkit.training.plan import Plan, make_plan
+from toolkit.training.state import State
+from toolkit.training.step import is_out_of_memory
+from toolkit.training.talk import announce, what_was_not_found
+from toolkit.training.textlog import TextLog
+from toolkit.training.tracking.services import check_track
+from toolkit.training.tracking.tracker import Tracker, open_trackers
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training run ended with.
+
+    epochs      how many were trained; best_epoch counts from 1
+    scores      of the best epoch on the validation images, whose stems are val_stems
+    """
+
+    run: RunFolder
+    classes: tuple[str, ...]
+    epochs: int
+    best_epoch: int
+    scores: Scores
+    val_stems: tuple[str, ...]
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the highest score."""
+        return self.run.best
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint after the last epoch."""
+        return self.run.last
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "run": str(self.run.root),
+            "best": str(self.best),
+            "last": str(self.last),
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "scores": self.scores.as_dict(),
+        }
+
+
+def train(
+    config: TrainConfig | None = None,
+    *,
+    out: Path | str | None = None,
+    resume: Path | str | None = None,
+    progress: Progress = SILENT,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainReport:
+    """Train a model; the run's folder is `out` (new or empty) or the next `runs/train-N`.
+
+    resume        a run's folder: go on where it stopped, with its own options; `config` and `out` are not used
+    should_stop   asked after every step; when true the state is saved and Interrupted is raised
+
+    Started as one of several processes (torchrun), all of them train one model together.
+    Raises DatasetError, UsageError or CheckpointError before the first step, RunError if training cannot go on.
+    """
+    existing = RunFolder.existing(Path(resume)) if resume is not None else None
+    config = TrainConfig.read(existing.config) if existing else config or TrainConfig()
+    check_track(config.track)
+    group = join_group(config.device)
+    log = TextLog(progress if group.is_main else SILENT)
+    try:
+        return _train(config, existing, out, group, log, should_stop)
+    except SegError as error:
+        log.note(f"{type(error).__name__}: {error}")
+        raise
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(f"out of memory: batch {config.batch}, size {config.size}. Use a smaller --size.") from None
+    finally:
+        leave_group(group)
+        progress.end()
+
+
+def _train(
+    config: TrainConfig,
+    existing: RunFolder | None,
+    out: Path | str | None,
+    group: Group,
+    progress: TextLog,
+    should_stop: Callable[[], bool],
+) -> TrainReport:
+    saved: dict[str, Any] | None = None
+    if existing is not None:
+        # killed before its first save, it begins where it began; a state that was there and is gone is an error
+        has_state = group.share(existing.state.is_file() or existing.log.is_file())
+        saved = group.on_main(lambda: load_state(existing.state)) if has_state else None
+    plan = group.main_first(lambda: make_plan(config, progress, fresh=saved is None))
+    if saved is not None and saved["fingerprint"] != plan.fingerprint:
+        assert existing is not None
+        raise DatasetError(
+            f"{plan.folder.root}: its classes or lists changed since {existing.root} was started. Start a new run."
+        )
+    engine = make_engine(plan)
+    plan = settle_batch(plan, engine, group, progress)
+    run = existing or group.on_main(lambda: _new_run(plan, out))
+    if group.is_main:
+        for folder in (run.root, run.best.parent):
+            remove_partial_files(folder)
+        progress.write_to(run.text_log)
+    announce(plan, progress)
+    progress.say(f"Run: {run.root}")
+    state = engine.restore(saved) if saved else State(skipped=list(plan.unread))
+    if state.micro is None:
+        state.micro = at_a_time(plan, group)
+    if saved and state.world != group.world:
+        progress.warn(
+            f"the run was trained by {state.world} processes and goes on with {group.world}: it ends with other bytes."
+        )
+    resumed = existing is not None
+    tracker = open_trackers(plan.config.track, run, plan.config, resumed, progress) if group.is_main else Tracker()
+    finished = False
+    try:
+        with closing(training_loader(plan, group, state.micro, progress)) as loader:
+            validation = validation_loader(plan, group)
+            training = Training(plan, run, group, engine, state, loader, validation, progress, tracker, should_stop)
+            if saved is None and group.is_main:  # from now on a run that is killed can go on
+                save_state(run.state, engine.freeze_state(state, plan.fingerprint))
+            training.fit()
+        finished = True
+    finally:
+        tracker.close(finished=finished)
+    return _report(plan, run, training.state, progress)
+
+
+def _new_run(plan: Plan, out: Path | str | None) -> RunFolder:
+    run = RunFolder.create(Path(out) if out is not None else None)
+    write_text(run.config, plan.config.to_yaml())
+    write_text(run.manifest, json.dumps(_manifest(plan), indent=2, ensure_ascii=False) + "\n")
+    return run
+
+
+def _report(plan: Plan, run: RunFolder, state: State, progress: Progress) -> TrainReport:
+    confusion = Confusion(len(plan.classes))
+    if state.best_counts is not None:
+        confusion.counts += state.best_counts.numpy()
+    scores = confusion.scores(plan.classes.names)
+    warning = what_was_not_found(confusion, scores, state.epoch, plan.weights.method)
+    if warning:
+        progress.warn(warning)
+    return TrainReport(run, plan.classes.names, state.epoch, state.best_epoch, scores, plan.val.stems)
+
+
+def _manifest(plan: Plan) -> dict[str, Any]:
+    return {
+        "seg": toolkit.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": str(plan.device),
+        "classes": list(plan.classes.names),
+        "fingerprint": plan.fingerprint,
+        "train": list(plan.train.stems),
+        "val": list(plan.val.stems),
+    }
