@@ -9,6 +9,7 @@
     ├── RunError             training or predicting could not go on
     └── UsageError           the command was asked wrongly                exit code 2
     Interrupted              stopped by the user (not a failure)          exit code 130
+    StoppedWithOthers        another process has failed and said why      its exit code
 
 The text of an error says: place, rule, what came, what to do. The command line catches `SegError` once and
 prints that text; the library never prints and never exits.
@@ -52,6 +53,14 @@ class UsageError(SegError):
     """The command or function was asked for something that does not exist or contradicts itself."""
 
     exit_code = 2
+
+
+class StoppedWithOthers(SegError):
+    """Another process of the same training ended it, and has said why; here there is nothing to add."""
+
+    def __init__(self, exit_code: int = 1) -> None:
+        super().__init__("stopped together with another process of this training")
+        self.exit_code = exit_code
 
 
 class Interrupted(SegError):

@@ -90,6 +90,7 @@ def test_four_pixels_by_hand() -> None:
     assert ours.recall == pytest.approx((2 / 3, 1))
     assert ours.precision == pytest.approx((1, 1 / 2))
     assert ours.dice == pytest.approx((4 / 5, 2 / 3))
+    assert ours.mean_dice == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert ours.pixel_accuracy == 3 / 4
     assert ours.miou == pytest.approx(7 / 12)
     assert ours.fw_iou == pytest.approx(3 / 4 * 2 / 3 + 1 / 4 * 1 / 2)

@@ -90,7 +90,7 @@ def test_running_mean_is_the_sum_it_is_by_hand() -> None:
         mean.update_parameters(model)
         decay = min(0.9, (1 + n) / (10 + n))
         expected = value if n == 0 else decay * expected + (1 - decay) * value
-        assert mean.module.weight.item() == pytest.approx(expected, rel=1e-6)
+        assert mean.module.state_dict()["weight"].item() == pytest.approx(expected, rel=1e-6)
     assert running_mean(model, 0.0) is None  # type: ignore[arg-type]
 
 
@@ -167,4 +167,4 @@ def test_options_out_of_range_are_refused() -> None:
         ({"metric": "mIoU"}, "metric: 'mIoU' is not one of miou"),
     ):
         with pytest.raises(UsageError, match=said):
-            TrainConfig(**changes)  # type: ignore[arg-type]
+            TrainConfig(**changes)

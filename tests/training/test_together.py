@@ -107,6 +107,11 @@ def test_picture_that_one_cannot_read_ends_all_and_is_named_once(together: list[
     assert sum(line.startswith("StoppedWithOthers 1: ") for line in said) == 1
 
 
+def test_picture_that_any_of_them_skips_is_told_once_by_the_main_one(together: list[dict[str, Any]]) -> None:
+    main, other = ([line for line in found["skipped"] if "pic_3.jpg" in line] for found in together)
+    assert len(main) == 1 and main[0].startswith("skipped: ") and not other
+
+
 def test_two_machines_do_what_two_processes_of_one_do(together: list[dict[str, Any]], tmp_path: Path) -> None:
     found = run_on_nodes(2, 1, tmp_path)
     assert found[0]["whole"] == together[0]["whole"] == found[0]["resumed"]
@@ -135,7 +140,7 @@ def test_seg_starts_a_process_for_each_device_and_stops_them_together(tmp_path: 
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert said.count("nothing is lost. Go on with: seg train --resume run") == 1
-    assert "Traceback" not in said
+    assert "Traceback" not in said and "another process" not in said
     assert not list((tmp_path / "run").rglob("*.partial"))
 
 

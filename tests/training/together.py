@@ -6,6 +6,7 @@ torchrun --nproc-per-node 2 -m tests.training.together DATASET OUT
 import json
 import os
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tests.training.tiny import log_of, stop_when_asked, timeless, tiny_config
+from tests.training.tiny import Listener, log_of, stop_when_asked, timeless, tiny_config
 from toolkit.errors import SegError
 from toolkit.models import MODELS
 from toolkit.registry import Entry
@@ -56,6 +57,9 @@ def main() -> None:
         train(chosen, out=out / "bad")
     except SegError as error:
         found["bad"] = f"{type(error).__name__} {error.exit_code}: {error}"
+    listener = Listener()
+    train(replace(chosen, on_bad_image="skip"), out=out / "skip", progress=listener)
+    found["skipped"] = listener.warned
     torch.distributed.destroy_process_group()
     (out / f"rank-{RANK}.json").write_text(json.dumps(found), encoding="utf-8")
 

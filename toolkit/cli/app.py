@@ -9,7 +9,7 @@ import typer
 import toolkit
 from toolkit.cli import check, convert, demo, models, predict, split, stats, train, weights
 from toolkit.cli.console import complain, show
-from toolkit.errors import SegError
+from toolkit.errors import SegError, StoppedWithOthers
 
 app = typer.Typer(
     name="seg",
@@ -50,6 +50,8 @@ def main() -> None:
     """Run `seg` with the arguments of the process and exit with its code."""
     try:
         app(prog_name="seg")
+    except StoppedWithOthers as error:
+        sys.exit(error.exit_code)
     except SegError as error:
         complain(f"seg: {error}")
         sys.exit(error.exit_code)

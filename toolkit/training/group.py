@@ -16,19 +16,11 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from toolkit.errors import SegError, UsageError
+from toolkit.errors import SegError, StoppedWithOthers, UsageError
 
 T = TypeVar("T")
 
 _BUCKET = 8_000_000  # numbers that travel at a time: enough to be quick, little beside the weights
-
-
-class StoppedWithOthers(SegError):
-    """Another process of this training ended it, and has said why."""
-
-    def __init__(self, exit_code: int = 1) -> None:
-        super().__init__("stopped together with another process of this training")
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -106,6 +98,14 @@ class Group:
         dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
         shared: T = box[0]
         return shared
+
+    def gather(self, values: list[str]) -> list[str]:
+        """The texts of all processes, in the order of their ranks."""
+        if self.world == 1:
+            return values
+        lists: list[Any] = [None] * self.world
+        dist.all_gather_object(lists, values)
+        return [text for each in lists for text in each]
 
     def on_main(self, work: Callable[[], T]) -> T:
         """Do something in the main process only and give all its outcome.

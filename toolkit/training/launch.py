@@ -15,7 +15,8 @@ _PATIENCE = 20.0  # seconds for the others to end by themselves after one has fa
 def train_on(devices: int, arguments: Sequence[str]) -> int:
     """Run `seg` with these arguments in so many processes that train together; returns the exit code.
 
-    Ctrl-C and SIGTERM are passed on to all of them once. If one fails, the others are ended: they would wait for it.
+    Ctrl-C and SIGTERM are passed on to all of them; the second time they are ended at once. If one fails, the others
+    are ended: they would wait for it.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -31,14 +32,20 @@ def train_on(devices: int, arguments: Sequence[str]) -> int:
         for rank in range(devices)
     ]
 
+    asked: list[int] = []
+
     def pass_on(number: int, frame: object) -> None:
+        asked.append(number)
         for process in processes:
             if process.poll() is None:
-                process.send_signal(number)
+                process.send_signal(
+                    number if len(asked) == 1 else signal.SIGTERM if os.name == "nt" else signal.SIGKILL
+                )
 
     before = {name: signal.signal(name, pass_on) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return _wait(processes)
+        code = _wait(processes)
+        return 130 if asked and code else code
     finally:
         for process in processes:
             if process.poll() is None:

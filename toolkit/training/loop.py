@@ -9,14 +9,14 @@ import torch
 
 from toolkit.data.dataset import Batch
 from toolkit.data.loaders import TrainingLoader, ValidationLoader
-from toolkit.errors import Interrupted, RunError, SegError
+from toolkit.errors import Interrupted, RunError, SegError, StoppedWithOthers
 from toolkit.metrics import MEANS, Confusion, Scores
 from toolkit.progress import Progress
 from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.folder import RunFolder
 from toolkit.runs.state import load_state, save_state
 from toolkit.training.evaluate import Evaluation, evaluate
-from toolkit.training.group import Group, StoppedWithOthers
+from toolkit.training.group import Group
 from toolkit.training.optim import lr_at
 from toolkit.training.plan import Plan, with_way_out
 from toolkit.training.state import Engine, State
@@ -134,7 +134,7 @@ class Training:
 
     def _validate(self) -> Evaluation:
         plan = self.plan
-        return evaluate(
+        evaluation = evaluate(
             self.engine.scored,
             self.validation,
             plan.preprocess,
@@ -144,6 +144,9 @@ class Training:
             group=self.group,
             progress=self.progress,
         )
+        for text in self.group.gather(self.state.skipped):  # others cannot be heard
+            self._tell_skipped(text)
+        return evaluation
 
     def _finish_epoch(self, evaluation: Evaluation) -> None:
         """Score, save, log; then the next epoch is the present one."""
@@ -221,9 +224,12 @@ class Training:
     def _skip_or_stop(self, error: SegError) -> None:
         if self.plan.config.on_bad_image == "stop":
             raise with_way_out(error)
-        if str(error) not in self.state.skipped:
-            self.state.skipped.append(str(error))
-            self.progress.warn(f"skipped: {error}")
+        self._tell_skipped(str(error))
+
+    def _tell_skipped(self, text: str) -> None:
+        if text not in self.state.skipped:
+            self.state.skipped.append(text)
+            self.progress.warn(f"skipped: {text}")
 
     def _take_fewer_at_a_time(self) -> None:
         """Compute a step in more, smaller parts: its images, and so what is learnt, stay the same."""

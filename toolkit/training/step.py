@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from toolkit.data.dataset import Batch
-from toolkit.errors import SegError
+from toolkit.errors import SegError, StoppedWithOthers
 from toolkit.labels.classmap import IGNORE
-from toolkit.training.group import Group, StoppedWithOthers
+from toolkit.training.group import Group
 from toolkit.training.plan import Plan
 from toolkit.training.state import Engine
 

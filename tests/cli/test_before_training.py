@@ -1,0 +1,59 @@
+"""seg train --dry-run and --preview: what a training would be, without one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.cli.program import seg
+from tests.datasets import write_voc
+
+SMALL = ("--model", "unet", "--width", "4", "--size", "32", "--batch", "2")
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_dry_run_says_what_a_training_takes_and_leaves_none(tmp_path: Path) -> None:
+    write_voc(tmp_path / "voc", train=7, val=2)
+    before = files_of(tmp_path)
+    done = seg(tmp_path, "train", "voc", *SMALL, "--epochs", "50", "--class-weights", "auto", "--dry-run", "--json")
+    found = json.loads(done.stdout)
+    assert (found["steps"], found["train_images"], found["val_images"]) == (4, 7, 2)
+    assert found["classes"] == ["_background_", "disc", "bar"] and len(found["class_weights"]) == 3
+    assert found["parameters"] == 123_403
+    assert found["config"]["epochs"] == 50 and found["config"]["lr"] == 0.001, "effective values"
+    whole = 50 * (4 * found["step_seconds"] + 2 * found["picture_seconds"])
+    assert abs(found["seconds"] - whole) <= 0.01 * whole
+    assert 0 <= found["data_seconds"] < found["step_seconds"] < 60
+    assert 5e7 < found["memory"] < 1e11
+    assert files_of(tmp_path) - before <= {"voc/mask_counts.jsonl"}
+    assert not (tmp_path / "runs").exists()
+
+
+def test_dry_run_for_people_and_its_refusals(tmp_path: Path) -> None:
+    write_voc(tmp_path / "voc", train=3, val=1)
+    done = seg(tmp_path, "train", "voc", *SMALL, "--dry-run", "--cache", "disk", "--epochs", "3")
+    assert "in all:     about " in done.stdout and "for 3 epochs" in done.stdout
+    assert not (tmp_path / "voc" / ".cache").exists()
+    done = seg(tmp_path, "train", "--resume", "--dry-run", code=2)
+    assert "leave out --dry-run" in done.stderr
+
+
+def test_preview_is_drawn_beside_the_runs_and_never_over_a_file(tmp_path: Path) -> None:
+    write_voc(tmp_path / "voc", train=3, val=1)
+    for number in (1, 2):
+        done = seg(tmp_path, "train", "voc", "--size", "64", "--preview", "--augment", "strong")
+        assert done.stdout.strip() == f"runs/preview-{number}/preview.jpg"
+    drawn = [np.asarray(Image.open(tmp_path / f"runs/preview-{number}/preview.jpg")) for number in (1, 2)]
+    assert np.array_equal(drawn[0], drawn[1]), "what training draws does not change from look to look"
+    mine = tmp_path / "mine.png"
+    mine.write_bytes(b"mine")
+    done = seg(tmp_path, "train", "voc", "--preview", "--out", "mine.png", code=2)
+    assert "mine.png: exists" in done.stderr and mine.read_bytes() == b"mine"
+    options = tmp_path / "odd.yaml"
+    options.write_text("rotatoin: 20\n", encoding="utf-8")
+    done = seg(tmp_path, "train", "voc", "--preview", "--augment", "odd.yaml", code=1)
+    assert "odd.yaml: 'rotatoin' is not an option of augmentation. Did you mean 'rotation'?" in done.stderr
