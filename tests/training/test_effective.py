@@ -1,13 +1,16 @@
 """What a run keeps of its options, and that it goes on with them whatever became of the files they came from."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import toolkit
 from tests.datasets import write_voc
 from tests.training.tiny import Listener, log_of, stop_when_asked, tiny_config
-from toolkit.errors import Interrupted
+from toolkit.errors import Interrupted, RunError, UsageError
 from toolkit.runs.config import TrainConfig
 from toolkit.training.run import train
 
@@ -59,3 +62,43 @@ def test_what_was_said_is_in_the_text_log_over_a_stop(dataset: Path, tmp_path: P
     for line in listener.said:
         assert line in text
     assert text.count("epoch 2/2  loss") == 1 and "Interrupted: stopped in epoch 1" in text
+
+
+def test_the_compiled_model_learns_what_the_plain_one_learns(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's compiler takes a minute; here it is one that counts calls, and one that fails."""
+    calls = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return function(*arguments)
+
+        return call
+
+    plain = train(tiny_config(dataset), out=tmp_path / "plain")
+    monkeypatch.setattr("torch.compile", counted)
+    compiled = train(tiny_config(dataset, compile=True), out=tmp_path / "compiled")
+    assert calls == 2 * 3
+    assert log_of(compiled.run.root)[-1]["train_loss"] == log_of(plain.run.root)[-1]["train_loss"]
+    assert toolkit.load(compiled.best).classes == toolkit.load(plain.best).classes
+
+    class NoCompiler(RuntimeError):
+        __module__ = "torch._inductor.exc"
+
+    def failing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            raise NoCompiler("no C++ compiler\nand a long story")
+
+        return call
+
+    monkeypatch.setattr("torch.compile", failing)
+    with pytest.raises(RunError, match=r"cannot compile the model here \(no C\+\+ compiler\)\. Leave out --compile"):
+        train(tiny_config(dataset, compile=True), out=tmp_path / "failing")
+
+
+def test_a_device_without_a_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="device: a name is missing in '0,'"):
+        TrainConfig(device="0,")

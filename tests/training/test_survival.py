@@ -16,9 +16,9 @@ from tests.training.models import Hungry, Poisoned
 from tests.training.tiny import Listener, log_of, stop_when_asked, tiny_config
 from toolkit.errors import ImageError, Interrupted, RunError, SegError
 from toolkit.runs.config import TrainConfig
-from toolkit.training.loop import BAD_STEPS
 from toolkit.training.memory import most
 from toolkit.training.run import TrainReport, train
+from toolkit.training.setbacks import BAD_STEPS
 
 
 @pytest.fixture

@@ -118,6 +118,8 @@ class TrainConfig:
             if rule["choices"] and value not in rule["choices"]:
                 hint = did_you_mean(str(value), rule["choices"])
                 raise UsageError(f"{option.name}: '{value}' is not one of {', '.join(rule['choices'])}.{hint}")
+        if not all(name.strip() for name in self.device.split(",")):
+            raise UsageError(f"device: a name is missing in '{self.device}'. Several are written as 0,1.")
         if self.ema >= 1:
             raise UsageError(f"ema: a share below 1 is needed, such as 0.999, got {self.ema}.")
 

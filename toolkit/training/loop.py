@@ -9,25 +9,22 @@ import torch
 
 from toolkit.data.dataset import Batch
 from toolkit.data.loaders import TrainingLoader, ValidationLoader
-from toolkit.errors import Interrupted, RunError, SegError, StoppedWithOthers
+from toolkit.errors import Interrupted, RunError, StoppedWithOthers
 from toolkit.metrics import MEANS, Confusion, Scores
 from toolkit.progress import Progress
 from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.folder import RunFolder
-from toolkit.runs.state import load_state, save_state
+from toolkit.runs.state import save_state
 from toolkit.training.evaluate import Evaluation, evaluate
 from toolkit.training.group import Group
 from toolkit.training.optim import lr_at
-from toolkit.training.plan import Plan, with_way_out
+from toolkit.training.plan import Plan
+from toolkit.training.setbacks import BAD_STEPS, Setbacks
 from toolkit.training.state import Engine, State
 from toolkit.training.step import Stepper, TooLarge
 from toolkit.training.talk import epoch_line, tell_cost, tell_waiting
 from toolkit.training.tracking.tracker import Tracker
 
-BAD_STEPS = 8
-"""So many steps in a row without a finite loss, and the run goes back to its last good state."""
-
-_REWINDS = 3
 _TIMED_STEPS = 3
 
 
@@ -54,6 +51,7 @@ class Training:
         self.total = config.epochs * self.loader.steps
         self.warmup = min(round(config.warmup_epochs * self.loader.steps), self.total // 2)
         self.stepper = Stepper(self.plan, self.engine, self.group)
+        self.setbacks = Setbacks(self.plan, self.run, self.group, self.engine, self.progress)
         self.state.world = self.group.world
         self._began, self._begun_at = time.monotonic(), self._done
         self._saved = time.monotonic()
@@ -65,29 +63,25 @@ class Training:
 
     def fit(self) -> None:
         """Train until the last epoch or until the score has not risen for `patience` epochs."""
-        state, config, model = self.state, self.plan.config, self.engine.model
-        assert config.freeze_epochs is not None
-        while state.epoch < config.epochs and not state.is_patience_over(config):
-            model.train()
-            model.freeze_encoder(state.epoch < config.freeze_epochs)
+        config = self.plan.config
+        while self.state.epoch < config.epochs and not self.state.is_patience_over(config):
+            self._set_mode()
             self._train_epoch()
-            evaluation = self._validate()
-            self._finish_epoch(evaluation)
-            state = self.state
-            if self.group.any(self.should_stop()) and state.epoch < config.epochs:
-                self._stop(f"after epoch {state.epoch}")
+            self._finish_epoch(self._validate())
+            if self.group.any(self.should_stop()) and self.state.epoch < config.epochs:
+                self._stop(f"after epoch {self.state.epoch}")
 
     def _train_epoch(self) -> None:
         """The steps of an epoch that are left; what could not be done is done again or leads to an error."""
         state, config = self.state, self.plan.config
         began = time.monotonic() - state.seconds
-        self.progress.begin(f"Epoch {state.epoch + 1}/{config.epochs}", self.loader.steps - state.step)
+        self._begin_epoch()
         steps = self._batches()
         while state.step < self.loader.steps:
             asked = time.monotonic()
             batches = next(steps)
             state.data_seconds += time.monotonic() - asked
-            failed = self._note_unread(batches)
+            failed = self.setbacks.unread(state, batches)
             try:
                 outcome = self.stepper.step(
                     batches,
@@ -98,19 +92,16 @@ class Training:
                     failed=failed,
                 )
             except TooLarge:
-                self._take_fewer_at_a_time()
+                self.setbacks.fewer_at_a_time(state)
                 steps = self._batches()
                 continue
             state.step += 1
             state.seconds = time.monotonic() - began
             if outcome.updated:
-                state.loss_sum, state.good_steps, state.bad_steps = (
-                    state.loss_sum + outcome.loss,
-                    state.good_steps + 1,
-                    0,
-                )
-            elif outcome.images and self._note_bad_step(batches, outcome.loss):
-                state, steps = self.state, self._batches()
+                state.loss_sum += outcome.loss
+                state.good_steps, state.bad_steps = state.good_steps + 1, 0
+            elif outcome.images and self.setbacks.is_enough(state, batches, outcome.loss):
+                state, steps = self._go_back(), self._batches()
                 began = time.monotonic() - state.seconds
                 continue
             self.progress.advance(f"loss {outcome.loss:.3f}")
@@ -140,12 +131,12 @@ class Training:
             plan.preprocess,
             plan.loss,
             plan.device,
-            unread=self._skip_or_stop,
+            unread=lambda error: self.setbacks.skip_or_stop(self.state, error),
             group=self.group,
             progress=self.progress,
         )
         for text in self.group.gather(self.state.skipped):  # others cannot be heard
-            self._tell_skipped(text)
+            self.setbacks.note_skipped(self.state, text)
         return evaluation
 
     def _finish_epoch(self, evaluation: Evaluation) -> None:
@@ -211,75 +202,29 @@ class Training:
             raise StoppedWithOthers(Interrupted.exit_code)
         raise Interrupted(f"stopped {where}; nothing is lost. Go on with: seg train --resume {self.run.root}")
 
-    def _note_unread(self, batches: list[Batch]) -> SegError | None:
-        """What ends the run because a sample of these batches could not be read, if anything does."""
-        try:
-            for batch in batches:
-                for error in batch.unread:
-                    self._skip_or_stop(error)
-        except SegError as error:
-            return error
-        return None
-
-    def _skip_or_stop(self, error: SegError) -> None:
-        if self.plan.config.on_bad_image == "stop":
-            raise with_way_out(error)
-        self._tell_skipped(str(error))
-
-    def _tell_skipped(self, text: str) -> None:
-        if text not in self.state.skipped:
-            self.state.skipped.append(text)
-            self.progress.warn(f"skipped: {text}")
-
-    def _take_fewer_at_a_time(self) -> None:
-        """Compute a step in more, smaller parts: its images, and so what is learnt, stay the same."""
-        micro = self.state.micro or 1
-        if micro == 1:
-            raise RunError(
-                f"{self.plan.device}: out of memory with one image at a time. Use a smaller --size (now "
-                f"{self.plan.config.size}) or a smaller model; --resume goes on with the same ones."
-            )
-        self.state.micro = -(-micro // 2)
-        if self.plan.device.handle.type == "cuda":
-            torch.cuda.empty_cache()
-        self.progress.warn(
-            f"out of memory with {micro} images at a time; going on with {self.state.micro}. A step still learns from "
-            f"{self.plan.step_images}."
-        )
-
-    def _note_bad_step(self, batches: list[Batch], loss: float) -> bool:
-        """A step without a finite loss or gradient changed nothing; after many in a row, go back. True if it did."""
-        state, plan = self.state, self.plan
-        state.bad_steps += 1
-        stems = ", ".join(stem for batch in batches for stem in batch.stems)
-        if state.bad_steps == 1:
-            what = f"loss is {loss}" if not math.isfinite(loss) else "gradient is not finite"
-            self.progress.warn(
-                f"epoch {state.epoch + 1}, step {state.step}: the {what} at images {stems}; the step was left out."
-            )
-        if state.bad_steps < BAD_STEPS:
-            return False
-        if state.rewinds == _REWINDS:
-            raise RunError(
-                f"the loss stays without a finite value ({loss} at images {stems}), also at a learning rate "
-                f"{1 / state.lr_factor:g} times lower. Start again with a lower --lr, with --clip 1 or with --no-amp."
-            )
-        factor, rewinds, skipped = state.lr_factor / 2, state.rewinds + 1, state.skipped
-        saved = self.group.share(load_state(self.run.state) if self.group.is_main else {})
-        self.state = self.engine.restore(saved)
-        self.state.lr_factor, self.state.rewinds, self.state.skipped = factor, rewinds, skipped
-        self.state.bad_steps = 0
-        self.engine.model.train()
-        assert plan.config.freeze_epochs is not None
-        self.engine.model.freeze_encoder(self.state.epoch < plan.config.freeze_epochs)
+    def _go_back(self) -> State:
+        """To the last good state, with a lower learning rate."""
+        self.state = self.setbacks.last_good(self.state)
+        self._set_mode()
         self._save_state()  # a kill must not bring the old learning rate back
         self.progress.end()
         self.progress.warn(
             f"{BAD_STEPS} steps in a row had no finite loss. Back to the last good state (epoch {self.state.epoch + 1}, "
             f"step {self.state.step}) with half the learning rate, {self._lr(self._done):.1e}."
         )
-        self.progress.begin(f"Epoch {self.state.epoch + 1}/{plan.config.epochs}", self.loader.steps - self.state.step)
-        return True
+        self._begin_epoch()
+        return self.state
+
+    def _begin_epoch(self) -> None:
+        of = f"{self.state.epoch + 1}/{self.plan.config.epochs}"
+        self.progress.begin(f"Epoch {of}", self.loader.steps - self.state.step)
+
+    def _set_mode(self) -> None:
+        """Learning, the encoder at rest if its time has not come."""
+        config, model = self.plan.config, self.engine.model
+        assert config.freeze_epochs is not None
+        model.train()
+        model.freeze_encoder(self.state.epoch < config.freeze_epochs)
 
     def _tell_cost(self) -> None:
         if self.plan.device.handle.type == "cpu" and self._done - self._begun_at == _TIMED_STEPS:

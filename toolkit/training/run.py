@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 import toolkit
-from toolkit.errors import DatasetError, RunError, SegError
+from toolkit.errors import DatasetError, RunError, SegError, StoppedWithOthers
 from toolkit.files import remove_partial_files, write_text
 from toolkit.metrics import Confusion, Scores
 from toolkit.progress import SILENT, Progress
@@ -93,6 +93,8 @@ def train(
         return _train(config, existing, out, group, log, should_stop)
     except SegError as error:
         log.note(f"{type(error).__name__}: {error}")
+        if isinstance(error, RunError) and not group.is_main:  # it is the same in all processes
+            raise StoppedWithOthers(error.exit_code) from None
         raise
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -117,11 +119,7 @@ def _train(
         has_state = group.share(existing.state.is_file() or existing.log.is_file())
         saved = group.on_main(lambda: load_state(existing.state)) if has_state else None
     plan = group.main_first(lambda: make_plan(config, progress, fresh=saved is None))
-    if saved is not None and saved["fingerprint"] != plan.fingerprint:
-        assert existing is not None
-        raise DatasetError(
-            f"{plan.folder.root}: its classes or lists changed since {existing.root} was started. Start a new run."
-        )
+    group.agree(_other_data(plan, group, existing, saved))
     engine = make_engine(plan)
     plan = settle_batch(plan, engine, group, progress)
     run = existing or group.on_main(lambda: _new_run(plan, out))
@@ -152,6 +150,19 @@ def _train(
     finally:
         tracker.close(finished=finished)
     return _report(plan, run, training.state, progress)
+
+
+def _other_data(
+    plan: Plan, group: Group, existing: RunFolder | None, saved: dict[str, Any] | None
+) -> DatasetError | None:
+    """The error if this is not the dataset that the run was started with, or not that of the other processes."""
+    if group.share(plan.fingerprint) != plan.fingerprint:
+        return DatasetError(f"{plan.folder.root}: classes, lists or masks differ from those of the first process.")
+    if saved is not None and existing is not None and group.is_main and saved["fingerprint"] != plan.fingerprint:
+        return DatasetError(
+            f"{plan.folder.root}: its classes or lists changed since {existing.root} was started. Start a new run."
+        )
+    return None
 
 
 def _new_run(plan: Plan, out: Path | str | None) -> RunFolder:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from toolkit.data.dataset import Batch
-from toolkit.errors import SegError, StoppedWithOthers
+from toolkit.errors import RunError, SegError, StoppedWithOthers
 from toolkit.labels.classmap import IGNORE
 from toolkit.training.group import Group
 from toolkit.training.plan import Plan
 from toolkit.training.state import Engine
+
+_COMPILERS = ("torch._dynamo", "torch._inductor")
 
 
 class TooLarge(Exception):
@@ -67,6 +69,11 @@ class Stepper:
             try:
                 loss_sum = self.learn(batches, number, images)
             except (torch.OutOfMemoryError, RuntimeError) as error:
+                if self.plan.config.compile and type(error).__module__.startswith(_COMPILERS):
+                    reason = str(error).strip().splitlines()[0]
+                    raise RunError(
+                        f"compile: torch cannot compile the model here ({reason}). Leave out --compile."
+                    ) from error
                 if not is_out_of_memory(error):
                     raise
                 too_large = True  # acted on outside: the error keeps what fills the memory alive
