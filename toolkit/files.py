@@ -3,12 +3,20 @@
 import contextlib
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 from toolkit.errors import SegError, UsageError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 @contextlib.contextmanager
@@ -39,6 +47,46 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         if not renamed:
             with contextlib.suppress(OSError):
                 os.unlink(partial)
+
+
+def keep_as(path: Path, name: Path) -> None:
+    """Have the file also under another name, which may exist, in one step; without copying it where links are possible."""
+    partial = name.with_name(f".{os.urandom(8).hex()}.partial")
+    try:
+        try:
+            os.link(path, partial)
+        except OSError:
+            shutil.copyfile(path, partial)
+        os.replace(partial, name)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise SegError(
+            f"{name}: cannot be written: {error.strerror or error}. Free space or choose another folder."
+        ) from error
+
+
+@contextlib.contextmanager
+def held(path: Path, message: str) -> Iterator[None]:
+    """Hold a lock file while the block runs. Raises SegError with `message` if another process holds it.
+
+    The system lets go of it when a process ends, however that comes about.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise SegError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SegError(message) from None
+            except OSError:
+                pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_partial_files(folder: Path) -> None:

@@ -147,7 +147,7 @@ def test_damaged_state_is_named_with_the_way_out(path: Path, content: bytes) -> 
 
 
 def test_what_is_no_file_is_refused_at_once(path: Path, tmp_path: Path) -> None:
-    refused(path, "there is no saved state. The run stopped before its first save; start it anew.")
+    refused(path, "there is no saved state, without which a run cannot go on. Start it anew.")
     path.mkdir()
     refused(path, "is no ordinary file")
     os.mkfifo(tmp_path / "pipe.pt")

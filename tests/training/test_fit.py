@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.datasets import paint, scene, stems_of, write_sample, write_voc
+from tests.datasets import write_voc
 from tests.training.tiny import Listener, log_of, stop_when_asked, timeless, tiny_config
 from toolkit.errors import Interrupted, UsageError
 from toolkit.runs.config import TrainConfig
@@ -22,18 +22,6 @@ from toolkit.training.run import TrainReport, train
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_voc(tmp_path_factory.mktemp("fit") / "voc", train=6, val=2)
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six square pictures in which every pixel counts, so that means over parts are means over all."""
-    root = write_voc(tmp_path_factory.mktemp("full") / "voc", train=6, val=1)
-    rng = np.random.default_rng(3)
-    for stem in stems_of(root, "train"):
-        mask = scene((36, 36), 3, rng)
-        mask[mask == 255] = 0
-        write_sample(root, stem, paint(mask, rng), mask)
-    return root
 
 
 def config(dataset: Path, model: str = "plain", **changes: Any) -> TrainConfig:
@@ -52,16 +40,24 @@ def assert_close(ours: TrainReport, theirs: TrainReport) -> None:
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
 
 
-def test_accumulated_batches_learn_what_one_large_batch_learns(models: None, full: Path, tmp_path: Path) -> None:
-    """With a remainder: six images in steps of four, one of them two."""
+@pytest.mark.parametrize(("loss", "class_weights"), [("ce", "none"), ("ce", "0.5,2,0"), ("focal", "inverse")])
+def test_accumulated_batches_learn_what_one_large_batch_learns(
+    models: None, dataset: Path, tmp_path: Path, loss: str, class_weights: str
+) -> None:
+    """With a remainder, six images in steps of four and two, and although each ignores another share of its pixels."""
     whole, parts, single = (
-        train(config(full, batch=batch, accumulate=times, optimizer="sgd"), out=tmp_path / f"{batch}")
+        train(
+            config(dataset, batch=batch, accumulate=times, optimizer="sgd", loss=loss, class_weights=class_weights),
+            out=tmp_path / f"{batch}",
+        )
         for batch, times in ((4, 1), (2, 2), (1, 4))
     )
     assert_close(parts, whole)
     assert_close(single, whole)
     assert [row["lr"] for row in log_of(parts.run.root)] == [row["lr"] for row in log_of(whole.run.root)]
-    other = train(config(full, batch=2, optimizer="sgd"), out=tmp_path / "other")
+    other = train(
+        config(dataset, batch=2, optimizer="sgd", loss=loss, class_weights=class_weights), out=tmp_path / "other"
+    )
     assert not torch.allclose(weights(other)["head.weight"], weights(whole)["head.weight"], atol=1e-4)
 
 
@@ -70,10 +66,10 @@ def train_loss(chosen: TrainConfig, out: Path) -> float:
     return float(log_of(train(chosen, out=out).run.root)[0]["train_loss"])
 
 
-def test_loss_of_an_epoch_is_that_of_its_images(models: None, full: Path, tmp_path: Path) -> None:
+def test_loss_of_an_epoch_is_that_of_its_images(models: None, dataset: Path, tmp_path: Path) -> None:
     """Whatever they are divided into, as long as nothing is learnt in between."""
     losses = [
-        train_loss(config(full, batch=batch, accumulate=times, lr=0.0, epochs=1), tmp_path / f"{batch}")
+        train_loss(config(dataset, batch=batch, accumulate=times, lr=0.0, epochs=1), tmp_path / f"{batch}")
         for batch, times in ((6, 1), (3, 2), (2, 3))
     ]
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
@@ -149,10 +145,10 @@ def test_best_is_chosen_by_the_metric_that_is_shown(dataset: Path, tmp_path: Pat
     assert f"{metric.replace('_', ' ')} {values[report.best_epoch - 1]:.3f} (best)" in "\n".join(listener.said)
 
 
-def test_dropout_draws_come_from_the_seed(models: None, full: Path, tmp_path: Path) -> None:
+def test_dropout_draws_come_from_the_seed(models: None, dataset: Path, tmp_path: Path) -> None:
     """Nothing is learnt and all images are in one batch: only what is dropped differs."""
     first, again, other = (
-        train_loss(config(full, width=1, lr=0.0, epochs=1, batch=6, seed=seed), tmp_path / name)
+        train_loss(config(dataset, width=1, lr=0.0, epochs=1, batch=6, seed=seed), tmp_path / name)
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert first == again != other
@@ -164,6 +160,8 @@ def test_options_out_of_range_are_refused() -> None:
         ({"batch": "many"}, "batch: a whole number or auto is needed, got 'many'"),
         ({"accumulate": 0}, "accumulate: at least 1"),
         ({"on_bad_image": "ignore"}, "on_bad_image: 'ignore' is not one of stop, skip"),
+        ({"size": 40_000}, "size: at most 32768 is possible, got 40000"),
+        ({"lr": 1e300}, "lr: at most 1e\\+30"),
         ({"metric": "mIoU"}, "metric: 'mIoU' is not one of miou"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -53,8 +53,8 @@ def dataset(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_run_leaves_the_files_that_are_promised(trained: Trained) -> None:
     files = {path.relative_to(trained.root).as_posix() for path in trained.root.rglob("*") if path.is_file()}
-    weights = {"weights/best.safetensors", "weights/last.safetensors", "weights/state.pt"}
-    assert files == {"config.yaml", "manifest.json", "log.csv", "log.txt", *weights}
+    weights = {f"weights/{name}" for name in ("best.safetensors", "last.safetensors", "state.pt", "good.pt")}
+    assert files == {".lock", "config.yaml", "manifest.json", "log.csv", "log.txt", *weights}
 
 
 def test_config_holds_effective_values_only(trained: Trained) -> None:

@@ -1,5 +1,6 @@
 """seg train"""
 
+import contextlib
 import math
 import os
 import signal
@@ -13,7 +14,7 @@ import typer
 from toolkit.cli.before_training import is_main, preview_training, rehearse_training
 from toolkit.cli.console import complain, make_progress, show, show_json
 from toolkit.cli.options import with_train_options
-from toolkit.errors import UsageError
+from toolkit.errors import SegError, StoppedWithOthers, UsageError
 from toolkit.losses.build import parse_loss
 from toolkit.models import MODELS
 from toolkit.runs.config import TrainConfig, read_options
@@ -87,7 +88,10 @@ def train(
     if devices > 1:
         from toolkit.training.launch import train_on
 
-        raise typer.Exit(train_on(devices, sys.argv[1:]))
+        code = train_on(devices, sys.argv[1:])
+        if code:
+            raise StoppedWithOthers(code)  # they have said why
+        return
     if chosen is not None and dry_run:
         rehearse_training(chosen, as_json=as_json)
         return
@@ -148,9 +152,19 @@ def _draw_sheet(report: "TrainReport") -> None:
     config = TrainConfig.read(report.run.config)
     samples = VocSamples(VocFolder.find(Path(config.dataset)), report.val_stems)
     predictor = load(report.best, device=config.device.split(",")[0], amp=config.amp)
-    shown = (samples[index] for index in range(min(_SHEET_ROWS, len(samples))))
-    rows = (Row(sample.image, sample.mask, predictor.predict(sample.image).mask) for sample in shown)
-    write_sheet(rows, predictor.classes, report.run.samples)
+    rows: list[Row] = []
+    for index in range(len(samples)):
+        with contextlib.suppress(SegError):  # of pictures that were skipped in training, too
+            sample = samples[index]
+            rows.append(Row(sample.image, sample.mask, predictor.predict(sample.image).mask))
+        if len(rows) == _SHEET_ROWS:
+            break
+    if not rows:
+        return
+    try:
+        write_sheet(rows, predictor.classes, report.run.samples)
+    except SegError as error:  # a picture is no reason to lose the result
+        make_progress().warn(str(error))
 
 
 def score_table(scores: "Scores") -> str:
@@ -175,4 +189,5 @@ def _show(report: "TrainReport") -> None:
     show(score_table(report.scores))
     show(f"best epoch: {report.best_epoch} of {report.epochs}")
     show(f"model:      {report.best}")
-    show(f"pictures:   {report.run.samples} (picture, annotation, prediction)")
+    if report.run.samples.is_file():
+        show(f"pictures:   {report.run.samples} (picture, annotation, prediction)")

@@ -48,13 +48,13 @@ class _Parts(Sampler[list[tuple[int, int]]]):
 
 
 def _begin_worker(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; only the main one finishes its step and saves.
+    """Ctrl-C reaches every process of a terminal; only the main one finishes its step and saves, with what these load.
 
     One thread each: there are as many processes as pay, and OpenCV's own threads are not there after a fork.
     """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler sends it to every process of a job
 
 
 class TrainingLoader:

@@ -4,6 +4,7 @@ H, W: the original picture; h, w: after fitting to the network's size; K classes
 """
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -72,8 +73,7 @@ class Preprocess:
 
         On the device of the images, which are a quarter of the size before; channels stay last in memory.
         """
-        scale = torch.tensor([1 / (255 * s) for s in self.std], device=images.device)
-        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=images.device)
+        scale, shift = _scale_and_shift(self.mean, self.std, images.device)
         return torch.addcmul(shift, images.float(), scale).permute(0, 3, 1, 2)
 
     def undo(self, logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, npt.NDArray[np.float32]]:
@@ -98,6 +98,15 @@ class Preprocess:
             mean=_triple(values["mean"]),
             std=_triple(values["std"]),
         )
+
+
+@lru_cache(maxsize=8)  # on a GPU, making them anew for each batch would wait for all that goes on there
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.inference_mode(False):
+        scale = torch.tensor([1 / (255 * s) for s in std], device=device)
+        return scale, torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
 
 
 def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

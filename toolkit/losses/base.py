@@ -24,6 +24,16 @@ class Loss(nn.Module):
         counted = targets != IGNORE
         return counted if self.weights is None else counted & (self.weights > 0)[targets.where(counted, 0)]
 
+    def amount(self, targets: torch.Tensor) -> torch.Tensor:
+        """How much there is to learn from int64 (N, H, W): the number of counted pixels, or the sum of their weights.
+
+        By it the losses of parts of a batch make up the loss of the whole, if they are means over pixels.
+        """
+        counted = self.counted(targets)
+        if self.weights is None:
+            return counted.sum().float()
+        return self.weights[targets.where(counted, 0)].where(counted, 0.0).sum()
+
     def pixel_mean(self, values: torch.Tensor, targets: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
         """Mean of float (N, H, W) over the counted pixels, each with the weight of its class."""
         if self.weights is None:

@@ -1,6 +1,7 @@
 """Every training option and its default: the one place from which the command line, YAML and Python take them."""
 
 import math
+import re
 import types
 import typing
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -15,9 +16,16 @@ from toolkit.voc.layout import DEFAULT_ROOT
 
 
 def _option(
-    default: Any, help: str, *, at_least: float | None = None, choices: tuple[str, ...] = (), flag: str = ""
+    default: Any,
+    help: str,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] = (),
+    flag: str = "",
 ) -> Any:
-    return field(default=default, metadata={"help": help, "at_least": at_least, "choices": choices, "flag": flag})
+    rule = {"help": help, "at_least": at_least, "at_most": at_most, "choices": choices, "flag": flag}
+    return field(default=default, metadata=rule)
 
 
 @dataclass(frozen=True)
@@ -34,33 +42,47 @@ class TrainConfig:
     )
     model: str = _option("vgg16-unet", "Architecture; seg models lists them.")
     width: int | None = _option(
-        None, "Channels at full size, for models that offer it. [default: the model's own]", at_least=1
+        None, "Channels at full size, for models that offer it. [default: the model's own]", at_least=1, at_most=4096
     )
     encoder_weights: str = _option(
         "auto", "imagenet, none or a FILE; auto: imagenet if it can be had, else none, said."
     )
-    epochs: int = _option(100, "Passes over the training images.", at_least=1)
+    epochs: int = _option(100, "Passes over the training images.", at_least=1, at_most=1_000_000)
     batch: int | str = _option(
-        2, "Images at a time, over all devices; auto: as many as fit.", at_least=1, flag="--batch,--batch-size,-b"
+        2,
+        "Images at a time, over all devices; auto: as many as fit.",
+        at_least=1,
+        at_most=100_000,
+        flag="--batch,--batch-size,-b",
     )
-    accumulate: int = _option(1, "Batches in a step of the optimizer.", at_least=1)
+    accumulate: int = _option(1, "Batches in a step of the optimizer.", at_least=1, at_most=100_000)
     size: int = _option(
-        512, "The longer side of a picture inside the network, in pixels.", at_least=32, flag="--size,--imgsz"
+        512,
+        "The longer side of a picture inside the network, in pixels.",
+        at_least=32,
+        at_most=32_768,
+        flag="--size,--imgsz",
     )
     lr: float | None = _option(
         None,
         "Highest learning rate. [default: adam, adamw 1e-4, or 1e-3 for models with BatchNorm; sgd 1e-2]",
         at_least=0,
+        at_most=1e30,
     )
     optimizer: str = _option("adam", "adam, adamw or sgd.", choices=("adam", "adamw", "sgd"))
-    weight_decay: float = _option(0.0, "L2 penalty; with adamw, decay of the weights themselves.", at_least=0)
+    weight_decay: float = _option(
+        0.0, "L2 penalty; with adamw, decay of the weights themselves.", at_least=0, at_most=1e30
+    )
     schedule: str = _option(
         "cosine",
         "How the learning rate falls: cosine, poly, step, onecycle or constant.",
         choices=("cosine", "poly", "step", "onecycle", "constant"),
     )
     warmup_epochs: float = _option(
-        1.0, "Epochs over which the learning rate rises first; onecycle has a rise of its own.", at_least=0
+        1.0,
+        "Epochs over which the learning rate rises first; onecycle has a rise of its own.",
+        at_least=0,
+        at_most=1_000_000,
     )
     clip: float = _option(0.0, "Largest norm of the gradient, longer ones are shortened; 0: any.", at_least=0)
     ema: float = _option(
@@ -89,7 +111,11 @@ class TrainConfig:
     sync_bn: bool = _option(False, "With several GPUs: BatchNorm over the images of all of them.")
     device: str = _option("auto", "auto, cpu, cuda, a number, several (0,1), or mps.")
     workers: int | None = _option(
-        None, "Processes that load images. [default: 0 on a CPU, else up to 8]", at_least=0, flag="--workers,-j"
+        None,
+        "Processes that load images. [default: 0 on a CPU, else up to 8]",
+        at_least=0,
+        at_most=512,
+        flag="--workers,-j",
     )
     metric: str = _option(
         "miou",
@@ -115,6 +141,8 @@ class TrainConfig:
                 continue
             if rule["at_least"] is not None and not value >= rule["at_least"]:
                 raise UsageError(f"{option.name}: at least {rule['at_least']:g} is needed, got {value}.")
+            if rule["at_most"] is not None and not value <= rule["at_most"]:
+                raise UsageError(f"{option.name}: at most {rule['at_most']:g} is possible, got {value}.")
             if rule["choices"] and value not in rule["choices"]:
                 hint = did_you_mean(str(value), rule["choices"])
                 raise UsageError(f"{option.name}: '{value}' is not one of {', '.join(rule['choices'])}.{hint}")
@@ -157,7 +185,7 @@ def read_options(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, RecursionError, OverflowError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}).") from None
     if content is None:
         return {}
@@ -174,11 +202,11 @@ def default_text(name: str) -> str | None:
 
 def _typed(value: Any, hint: Any, place: str) -> Any:
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if int in allowed and str in allowed and isinstance(value, str) and value.lstrip("+-").isdecimal():
+    if int in allowed and str in allowed and isinstance(value, str) and re.fullmatch("[+-]?[0-9]{1,18}", value):
         return int(value)
     if type(value) in allowed:
         return value
-    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 1000:
         return float(value)
     if float in allowed and isinstance(value, str):  # YAML reads 1e-4 as text
         try:

@@ -7,6 +7,7 @@ runs/train-N/config.yaml               all effective options
              weights/best.safetensors  highest score on the validation images
              weights/last.safetensors  after the last epoch
              weights/state.pt          all that going on needs
+             weights/good.pt           the same, as it was when an epoch last ended well: where bad steps lead back to
 """
 
 import csv
@@ -90,6 +91,10 @@ class RunFolder:
     @property
     def state(self) -> Path:
         return self.root / "weights" / "state.pt"
+
+    @property
+    def good_state(self) -> Path:
+        return self.root / "weights" / "good.pt"
 
     def write_log(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write `log.csv` whole, so that a kill never leaves half a row."""

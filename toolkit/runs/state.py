@@ -80,7 +80,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
     Raises CheckpointError naming the file if it is damaged, of another program or of a newer version.
     """
-    require_file(path, "there is no saved state. The run stopped before its first save; start it anew.")
+    require_file(path, "there is no saved state, without which a run cannot go on. Start it anew.")
     try:
         with path.open("rb") as file:
             fault = zip_fault(file)

@@ -11,7 +11,8 @@ was asked to stop does not leave the others waiting.
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,7 @@ from toolkit.errors import SegError, StoppedWithOthers, UsageError
 
 T = TypeVar("T")
 
+_PATIENCE = timedelta(days=1)  # the others wait while the first one fills a cache; whoever launched them sees who died
 _BUCKET = 8_000_000  # numbers that travel at a time: enough to be quick, little beside the weights
 
 
@@ -150,6 +152,16 @@ class Group:
         if code:
             raise StoppedWithOthers(code)
 
+    def fail(self, error: SegError) -> NoReturn:
+        """Raise an error that all processes have come to: in the main one, which speaks; the others stop with it."""
+        raise error if self.is_main else StoppedWithOthers(error.exit_code)
+
+    def give_all(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Bring tensors, in place, to what they are in the main process."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
     def agree(self, failed: SegError | None) -> None:
         """Raise in every process if any has failed: its own error where it failed, StoppedWithOthers elsewhere."""
         if self.any(failed is not None):
@@ -175,7 +187,7 @@ def join_group(device: str) -> Group:
     on_gpu = torch.cuda.is_available() and (own.startswith("cuda:") or own.isdecimal())
     if on_gpu:
         torch.cuda.set_device(int(own.removeprefix("cuda:")))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     return Group(dist.get_rank(), dist.get_world_size())
 
 
@@ -198,8 +210,10 @@ def own_device(choice: str) -> str:
         if index >= len(named):
             raise UsageError(f"device: '{choice}' names {len(named)}, but process {index} of this machine needs one.")
         return named[index]
-    if not is_one_of_several() or choice not in ("auto", "cuda") or not torch.cuda.is_available():
+    if not is_one_of_several() or choice not in ("auto", "cuda"):
         return choice
+    if not torch.cuda.is_available():
+        return "cpu" if choice == "auto" else choice  # gloo, which connects them then, knows no other devices
     if index >= torch.cuda.device_count():
         raise UsageError(f"there are {torch.cuda.device_count()} GPUs for process {index}. Start fewer processes.")
     return f"cuda:{index}"

@@ -1,6 +1,7 @@
 """The training loop, in the open: step, evaluate, save, log, in order."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import torch
 from toolkit.data.dataset import Batch
 from toolkit.data.loaders import TrainingLoader, ValidationLoader
 from toolkit.errors import Interrupted, RunError, StoppedWithOthers
-from toolkit.metrics import MEANS, Confusion, Scores
+from toolkit.files import keep_as
+from toolkit.metrics import MEANS, Scores
 from toolkit.progress import Progress
 from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.folder import RunFolder
@@ -89,6 +91,7 @@ class Training:
                     self._done,
                     self.loader.images(state.step),
                     stop=self.should_stop(),
+                    save=time.monotonic() - self._saved >= 60 * config.save_minutes,
                     failed=failed,
                 )
             except TooLarge:
@@ -100,7 +103,7 @@ class Training:
             if outcome.updated:
                 state.loss_sum += outcome.loss
                 state.good_steps, state.bad_steps = state.good_steps + 1, 0
-            elif outcome.images and self.setbacks.is_enough(state, batches, outcome.loss):
+            elif outcome.has_data and self.setbacks.is_enough(state, batches, outcome.loss):
                 state, steps = self._go_back(), self._batches()
                 began = time.monotonic() - state.seconds
                 continue
@@ -110,7 +113,7 @@ class Training:
                 self.progress.end()
                 self._save_state()
                 self._stop(f"in epoch {state.epoch + 1}")
-            if time.monotonic() - self._saved >= 60 * config.save_minutes and not state.bad_steps:
+            if outcome.save:
                 self._save_state()
         self.progress.end()
 
@@ -143,9 +146,10 @@ class Training:
         """Score, save, log; then the next epoch is the present one."""
         state, plan = self.state, self.plan
         if not state.good_steps and not state.bad_steps and state.skipped:
-            raise RunError(f"epoch {state.epoch + 1}: none of the {len(plan.train)} training images could be read.")
+            error = f"epoch {state.epoch + 1}: none of the {len(plan.train)} training images could be read."
+            self.group.fail(RunError(error))
         scores = evaluation.confusion.scores(plan.classes.names)
-        is_best = self._note_best(scores, evaluation.confusion)
+        is_best = self._note_best(scores, evaluation)
         values: dict[str, float] = {
             "epoch": state.epoch + 1,
             "lr": self._lr((state.epoch + 1) * self.loader.steps - 1),
@@ -165,25 +169,19 @@ class Training:
         state.rows.append(list(values.values()))
         state.epoch, state.step, state.loss_sum, state.good_steps = state.epoch + 1, 0, 0.0, 0
         state.seconds = state.data_seconds = 0.0
-        if self.group.is_main:
-            checkpoint = self._checkpoint(scores)
-            if is_best:
-                checkpoint.save(self.run.best)
-            checkpoint.save(self.run.last)
-            self.run.write_log(state.columns, state.rows)
-            self._save_state()  # last: resuming finds all that this epoch left
-            self.tracker.epoch(state.epoch, values)
+        self.group.on_main(lambda: self._write_epoch(scores, is_best=is_best))
+        self.tracker.epoch(state.epoch, values)
         left = (time.monotonic() - self._began) / max(1, self._done - self._begun_at) * (self.total - self._done)
         self.progress.say(epoch_line(plan.config, values, is_best, left))
         tell_waiting(plan, state.epoch, waited / max(worked, 1e-9), self.progress)
 
-    def _note_best(self, scores: Scores, confusion: Confusion) -> bool:
+    def _note_best(self, scores: Scores, evaluation: Evaluation) -> bool:
         value: float = getattr(scores, self.plan.config.metric)
-        score = -0.5 if math.isnan(value) else value
+        score = value if math.isfinite(value) and math.isfinite(evaluation.loss) else -0.5
         if score <= self.state.best_score:
             return False
         self.state.best_score, self.state.best_epoch = score, self.state.epoch + 1
-        self.state.best_counts = torch.from_numpy(confusion.counts)
+        self.state.best_counts = torch.from_numpy(evaluation.confusion.counts)
         return True
 
     def _checkpoint(self, scores: Scores) -> Checkpoint:
@@ -192,15 +190,41 @@ class Training:
         weights = self.engine.scored.state_dict()
         return Checkpoint(plan.config, plan.spec, plan.classes, plan.preprocess, weights, reached)
 
+    def _write_epoch(self, scores: Scores, *, is_best: bool) -> None:
+        checkpoint = self._checkpoint(scores)
+        if is_best:
+            checkpoint.save(self.run.best)
+        checkpoint.save(self.run.last)
+        self.run.write_log(self.state.columns, self.state.rows)
+        self._write_state()  # last: resuming finds all that this epoch left
+        self._keep_good_state()
+
     def _save_state(self) -> None:
-        if self.group.is_main:
-            save_state(self.run.state, self.engine.freeze_state(self.state, self.plan.fingerprint))
+        """In the main process; the others learn whether it could be written."""
+        self.group.on_main(self._write_state)
         self._saved = time.monotonic()
+
+    def _write_state(self) -> None:
+        save_state(self.run.state, self.engine.freeze_state(self.state, self.plan.fingerprint))
+        self._saved = time.monotonic()
+
+    def begin(self, *, fresh: bool) -> None:
+        """Files that a run has from the start: killed from now on, it can go on."""
+        if fresh:
+            self._write_state()
+        self._keep_good_state()
+
+    def _keep_good_state(self) -> None:
+        """If an epoch has just ended well: a fixed point to go back to, whenever the run was stopped or saved since."""
+        if self.state.step == 0 and not self.state.bad_steps:
+            keep_as(self.run.state, self.run.good_state)
 
     def _stop(self, where: str) -> None:
         if not self.group.is_main:
             raise StoppedWithOthers(Interrupted.exit_code)
-        raise Interrupted(f"stopped {where}; nothing is lost. Go on with: seg train --resume {self.run.root}")
+        raise Interrupted(
+            f"stopped {where}; nothing is lost. Go on with: seg train --resume {shlex.quote(str(self.run.root))}"
+        )
 
     def _go_back(self) -> State:
         """To the last good state, with a lower learning rate."""

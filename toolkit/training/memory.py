@@ -1,5 +1,6 @@
 """How many images fit at a time: found by trying, before the first step."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -43,7 +44,9 @@ def settle_batch(plan: Plan, engine: Engine, group: Group, progress: Progress) -
     found = most(fits, min(_MOST, at_most))
     fewest = -int(group.largest(-found))  # the smallest of all processes
     if fewest < 1:
-        raise RunError(f"{plan.device}: not even one image of size {plan.config.size} fits. Use a smaller --size.")
+        group.fail(
+            RunError(f"{plan.device}: not even one image of size {plan.config.size} fits. Use a smaller --size.")
+        )
     progress.say(f"Batch: {fewest * group.world}, found by trying ({found} at a time fit, tried up to {at_most}).")
     return replace(plan, config=replace(plan.config, batch=fewest * group.world))
 
@@ -82,15 +85,14 @@ def _fits_host(plan: Plan, engine: Engine) -> Callable[[int], bool]:
     """From what one and two images take: trying until the memory is gone would have the program killed."""
     available = _USED * available_memory()
     try:
-        _try(plan, engine, 1)
-        one = peak_memory()
-        _try(plan, engine, 2)
+        one = _peak_of(lambda: _try(plan, engine, 1))
+        two = _peak_of(lambda: _try(plan, engine, 2))
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         return lambda images: False
-    each = peak_memory() - one
-    return lambda images: images <= 2 or each * (images - 2) < available
+    each = two - one
+    return lambda images: images <= 2 or 0 < each * (images - 2) < available
 
 
 def _try(plan: Plan, engine: Engine, images: int) -> None:
@@ -114,6 +116,18 @@ def _try(plan: Plan, engine: Engine, images: int) -> None:
             buffer.copy_(before)
 
 
+def _peak_of(work: Callable[[], None]) -> int:
+    """The most bytes of memory in use while it is done; where that cannot be had, since the process began."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    work()
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return peak_memory()
+
+
 def peak_memory() -> int:
     """The most bytes of memory that this process has used; 0 where the system does not tell."""
     if resource is None:
@@ -123,7 +137,17 @@ def peak_memory() -> int:
 
 
 def available_memory() -> int:
-    """Bytes of memory that programs can still get without swapping."""
+    """Bytes of memory that this program can still get without swapping."""
+    free = _free_of_machine()
+    with contextlib.suppress(OSError, ValueError):  # a container may be allowed less
+        limit, used = (
+            int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii")) for name in ("max", "current")
+        )
+        free = min(free, limit - used)
+    return max(0, free)
+
+
+def _free_of_machine() -> int:
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):

@@ -21,7 +21,7 @@ _LR_ADAM_WITH_BATCHNORM = 1e-3
 
 def default_lr(optimizer: str, model: nn.Module, *, pretrained: bool) -> float:
     """Adam 1e-4, as in the tutorials; 1e-3 for a model with BatchNorm that starts from nothing; SGD 1e-2."""
-    normalised = any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
+    normalised = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
     if optimizer != "sgd" and normalised and not pretrained:
         return _LR_ADAM_WITH_BATCHNORM
     return _LR[optimizer]

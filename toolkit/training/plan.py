@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from toolkit.data.augment import AUGMENTS, Augment, augment_by_name
 from toolkit.data.dataset import VocSamples
 from toolkit.data.preprocess import Preprocess
 from toolkit.errors import CheckpointError, DatasetError, SegError, UsageError
 from toolkit.labels.classmap import ClassMap
+from toolkit.losses.base import Loss
 from toolkit.losses.build import build_loss, parse_loss
 from toolkit.losses.class_weights import ClassWeights, weights_from_counts
 from toolkit.models import MODELS
@@ -49,7 +49,7 @@ class Plan:
     model: SegmentationModel
     preprocess: Preprocess
     device: Device
-    loss: nn.Module
+    loss: Loss
     unread: tuple[str, ...] = ()
 
     @property
@@ -65,7 +65,8 @@ class Plan:
         A run must not be resumed on other data.
         """
         lists = ("\n".join(names) for names in (self.classes.names, self.train.stems, self.val.stems))
-        counts = ",".join(map(str, self.weights.counts.pixels.tolist()))
+        skips = self.config.on_bad_image == "skip"  # then a mask may become unreadable, and the run goes on without it
+        counts = "" if skips else ",".join(map(str, self.weights.counts.pixels.tolist()))
         return hashlib.sha256("\0".join((*lists, counts)).encode()).hexdigest()
 
 
@@ -81,6 +82,8 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     device = choose_device(own_device(config.device), config.amp)
     if config.sync_bn and (device.handle.type != "cuda" or not is_one_of_several()):
         raise UsageError("sync_bn: only several processes on GPUs share the statistics of BatchNorm. Leave it out.")
+    if config.sync_bn and config.batch == "auto":
+        raise UsageError("sync_bn: batch auto tries sizes in each process by itself. Give a number with --batch.")
     folder = VocFolder.find(Path(config.dataset))
     train, val = (VocSamples(folder, _stems(folder, side, config.fold)) for side in ("train", "val"))
     both = tuple(sorted({*train.stems, *val.stems}))
@@ -102,7 +105,11 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
             f"{folder.names_file}: lists one class only; there is nothing to tell apart. Annotate a second class."
         )
     counts = table.counts(len(classes), train.stems)
-    table.counts(len(classes), val.stems)  # for foreign values only
+    if not table.counts(len(classes), val.stems).pixels.any():
+        progress.warn(
+            f"{folder.list_file('val', config.fold)}: no pixel of the validation masks can be scored; there will be no "
+            "scores, and no epoch is better than another."
+        )
     for stem in progress.track(both, "Checking pictures", len(both)):
         try:
             check_pair(folder, stem)

@@ -91,12 +91,13 @@ def _step_seconds(
     engine.model.freeze_encoder(frozen)
     stepper = Stepper(plan, engine, group)
     steps = loader.epoch(0)
-    whole, waits = [], []
+    whole, waits, read = [], [], 0
     for number in range(min(_STEPS + 1, loader.steps)):
         began = time.monotonic()
         batches = next(steps)
         waits.append(time.monotonic() - began)
         unread = [error for batch in batches for error in batch.unread]
+        read += sum(len(batch.stems) for batch in batches)
         failed = with_way_out(unread[0]) if unread and plan.config.on_bad_image == "stop" else None
         try:
             stepper.step(batches, 0.0, number, loader.images(number), failed=failed)
@@ -106,13 +107,16 @@ def _step_seconds(
                 "how many images fit."
             ) from None
         whole.append(time.monotonic() - began)
+    if not group.any(read > 0):
+        group.fail(RunError(f"none of the training images of the first {len(whole)} steps could be read."))
     later = slice(1, None) if len(whole) > 1 else slice(None)
     return median(whole[later]), median(waits[later])
 
 
 def _picture_seconds(plan: Plan, engine: Engine, group: Group) -> float:
     few = VocSamples(plan.folder, plan.val.stems[: _PICTURES * group.world])
-    loader = validation_loader(replace(plan, val=few), group)
+    # without processes: starting them takes longer than so few pictures
+    loader = validation_loader(replace(plan, val=few, config=replace(plan.config, workers=0)), group)
     found = evaluate(
         engine.model, loader, plan.preprocess, plan.loss, plan.device, unread=lambda error: None, group=group
     )

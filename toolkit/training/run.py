@@ -3,27 +3,27 @@
 import json
 import platform
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import toolkit
-from toolkit.errors import DatasetError, RunError, SegError, StoppedWithOthers
-from toolkit.files import remove_partial_files, write_text
+from toolkit.errors import CheckpointError, DatasetError, RunError, SegError, UsageError
+from toolkit.files import held, remove_partial_files, write_bytes, write_text
 from toolkit.metrics import Confusion, Scores
 from toolkit.progress import SILENT, Progress
 from toolkit.runs.config import TrainConfig
 from toolkit.runs.folder import RunFolder
-from toolkit.runs.state import load_state, save_state
+from toolkit.runs.state import load_state
 from toolkit.training.group import Group, join_group, leave_group
 from toolkit.training.loop import Training
 from toolkit.training.memory import settle_batch
 from toolkit.training.parts import at_a_time, make_engine, training_loader, validation_loader
 from toolkit.training.plan import Plan, make_plan
-from toolkit.training.state import State
+from toolkit.training.state import Engine, State
 from toolkit.training.step import is_out_of_memory
 from toolkit.training.talk import announce, what_was_not_found
 from toolkit.training.textlog import TextLog
@@ -93,10 +93,11 @@ def train(
         return _train(config, existing, out, group, log, should_stop)
     except SegError as error:
         log.note(f"{type(error).__name__}: {error}")
-        if isinstance(error, RunError) and not group.is_main:  # it is the same in all processes
-            raise StoppedWithOthers(error.exit_code) from None
         raise
     except (torch.OutOfMemoryError, RuntimeError) as error:
+        if "DataLoader worker" in str(error):
+            reason = "a process that loads images was killed, probably for want of memory"
+            raise RunError(f"{reason}. Use fewer --workers (now {config.workers}); what was saved is kept.") from None
         if not is_out_of_memory(error):
             raise
         raise RunError(f"out of memory: batch {config.batch}, size {config.size}. Use a smaller --size.") from None
@@ -115,41 +116,95 @@ def _train(
 ) -> TrainReport:
     saved: dict[str, Any] | None = None
     if existing is not None:
+        if not Path(config.dataset).exists():
+            raise DatasetError(
+                f"{config.dataset}: there is no such folder, which {existing.config} names as dataset. Go on from the "
+                "folder where the run was started, or correct the path there."
+            )
         # killed before its first save, it begins where it began; a state that was there and is gone is an error
-        has_state = group.share(existing.state.is_file() or existing.log.is_file())
+        has_state = group.share(any(path.is_file() for path in (existing.state, existing.log, existing.last)))
         saved = group.on_main(lambda: load_state(existing.state)) if has_state else None
     plan = group.main_first(lambda: make_plan(config, progress, fresh=saved is None))
     group.agree(_other_data(plan, group, existing, saved))
+    plan = _like_the_main_one(plan, group)
     engine = make_engine(plan)
     plan = settle_batch(plan, engine, group, progress)
     run = existing or group.on_main(lambda: _new_run(plan, out))
+    busy = f"{run.root}: another process trains it at this moment. Wait for it, or stop it first."
+    with held(run.root / ".lock", busy) if group.is_main else nullcontext():
+        return _go_on(plan, run, group, engine, saved, progress, should_stop, resumed=existing is not None)
+
+
+def _go_on(
+    plan: Plan,
+    run: RunFolder,
+    group: Group,
+    engine: Engine,
+    saved: dict[str, Any] | None,
+    progress: TextLog,
+    should_stop: Callable[[], bool],
+    *,
+    resumed: bool,
+) -> TrainReport:
     if group.is_main:
         for folder in (run.root, run.best.parent):
             remove_partial_files(folder)
         progress.write_to(run.text_log)
     announce(plan, progress)
     progress.say(f"Run: {run.root}")
-    state = engine.restore(saved) if saved else State(skipped=list(plan.unread))
+    state = _restored(engine, saved, plan, run) if saved else State(skipped=list(plan.unread))
     if state.micro is None:
         state.micro = at_a_time(plan, group)
     if saved and state.world != group.world:
         progress.warn(
             f"the run was trained by {state.world} processes and goes on with {group.world}: it ends with other bytes."
         )
-    resumed = existing is not None
     tracker = open_trackers(plan.config.track, run, plan.config, resumed, progress) if group.is_main else Tracker()
     finished = False
     try:
         with closing(training_loader(plan, group, state.micro, progress)) as loader:
             validation = validation_loader(plan, group)
             training = Training(plan, run, group, engine, state, loader, validation, progress, tracker, should_stop)
-            if saved is None and group.is_main:  # from now on a run that is killed can go on
-                save_state(run.state, engine.freeze_state(state, plan.fingerprint))
+            group.on_main(lambda: training.begin(fresh=saved is None))
             training.fit()
         finished = True
     finally:
         tracker.close(finished=finished)
     return _report(plan, run, training.state, progress)
+
+
+def _restored(engine: Engine, saved: dict[str, Any], plan: Plan, run: RunFolder) -> State:
+    try:
+        state = engine.restore(saved)
+        if state.best_counts is not None and state.best_counts.shape != (len(plan.classes),) * 2:
+            raise ValueError("another number of classes")
+        if min(state.epoch, state.step) < 0 or (state.micro is not None and state.micro < 1):
+            raise ValueError("impossible numbers")
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{run.state}: does not fit the options in {run.config} ({str(error).strip().splitlines()[-1].strip()}). "
+            "One of the two is not of this run, or was changed."
+        ) from None
+    return state
+
+
+def _like_the_main_one(plan: Plan, group: Group) -> Plan:
+    """All processes start with the same weights and settled options, whatever each could download or read."""
+    config, rest = group.share((plan.config, _rest_of(plan)))
+    group.agree(
+        None
+        if rest == _rest_of(plan)
+        else UsageError(
+            f"options lead to something else in process {group.rank} ({_rest_of(plan)}) than in 0 ({rest})."
+        )
+    )
+    group.give_all(plan.model.state_dict().values())
+    return replace(plan, config=config)
+
+
+def _rest_of(plan: Plan) -> str:
+    weights = None if plan.weights.weights is None else [float(weight) for weight in plan.weights.weights]
+    return f"{plan.device.amp}, class weights {weights}, augmentation {plan.augment.as_dict()}"
 
 
 def _other_data(
@@ -167,7 +222,7 @@ def _other_data(
 
 def _new_run(plan: Plan, out: Path | str | None) -> RunFolder:
     run = RunFolder.create(Path(out) if out is not None else None)
-    write_text(run.config, plan.config.to_yaml())
+    write_bytes(run.config, plan.config.to_yaml().encode(), durable=True)
     write_text(run.manifest, json.dumps(_manifest(plan), indent=2, ensure_ascii=False) + "\n")
     return run
 

@@ -60,9 +60,11 @@ class Setbacks:
         """
         micro = state.micro or 1
         if micro == 1:
-            raise RunError(
-                f"{self.plan.device}: out of memory with one image at a time. Use a smaller --size (now "
-                f"{self.plan.config.size}) or a smaller model; --resume goes on with the same ones."
+            self.group.fail(
+                RunError(
+                    f"{self.plan.device}: out of memory with one image at a time. Use a smaller --size (now "
+                    f"{self.plan.config.size}) or a smaller model; --resume goes on with the same ones."
+                )
             )
         state.micro = -(-micro // 2)
         if self.plan.device.handle.type == "cuda":
@@ -87,15 +89,17 @@ class Setbacks:
         if state.bad_steps < BAD_STEPS:
             return False
         if state.rewinds == _REWINDS:
-            raise RunError(
-                f"the loss stays without a finite value ({loss} at images {stems}), also at a learning rate "
-                f"{1 / state.lr_factor:g} times lower. Start again with a lower --lr, with --clip 1 or with --no-amp."
+            self.group.fail(
+                RunError(
+                    f"the loss stays without a finite value ({loss} at images {stems}), also at a learning rate "
+                    f"{1 / state.lr_factor:g} times lower. Start again with a lower --lr, with --clip 1 or with --no-amp."
+                )
             )
         return True
 
     def last_good(self, state: State) -> State:
-        """The state that was saved last, with half the present learning rate; model and optimizer are brought to it."""
-        saved = self.group.share(load_state(self.run.state) if self.group.is_main else {})
+        """The end of the last epoch that ended well, with half the present learning rate; all parts are brought to it."""
+        saved = self.group.on_main(lambda: load_state(self.run.good_state))
         restored = self.engine.restore(saved)
         restored.lr_factor, restored.rewinds = state.lr_factor / 2, state.rewinds + 1
         restored.skipped, restored.bad_steps = state.skipped, 0

@@ -79,10 +79,17 @@ class Engine:
         }
 
     def restore(self, saved: dict[str, Any]) -> State:
-        """Bring all parts to what was saved and return where the run stood."""
+        """Bring all parts to what was saved and return where the run stood.
+
+        Raises KeyError, TypeError, ValueError or RuntimeError if they are of another model or optimizer.
+        """
         self.model.load_state_dict(saved["model"])
+        kinds = ["betas" in parts["param_groups"][0] for parts in (self.optimizer.state_dict(), saved["optimizer"])]
+        if kinds[0] != kinds[1]:  # torch would take it, and fail at the next step
+            raise ValueError("another optimizer")
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"] and self.scaler.is_enabled():  # a run may go on where another precision is the default
+            self.scaler.load_state_dict(saved["scaler"])
         if self.ema is not None and saved["ema"] is not None:
             self.ema.load_state_dict(saved["ema"])
         return State(**{option.name: saved[option.name] for option in fields(State) if option.name in saved})

@@ -22,15 +22,17 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a step: the mean loss over its images, whether weights were updated, whether someone asked to stop.
+    """Of a step: the mean loss, whether weights were updated, whether someone asked to stop.
 
-    images   how many were learnt from, over all processes; with none, nothing is updated and the loss is NaN
+    has_data   there was something to learn from; else nothing is updated and the loss is NaN
+    save       the main process wants its state saved
     """
 
     loss: float
     updated: bool
-    images: int
+    has_data: bool
     stop: bool
+    save: bool
 
 
 class Stepper:
@@ -39,6 +41,8 @@ class Stepper:
     def __init__(self, plan: Plan, engine: Engine, group: Group) -> None:
         self.plan, self.engine, self.group = plan, engine, group
         self._statistics = [buffer for buffer in engine.model.buffers() if buffer.is_floating_point()]
+        if engine.scaler.is_enabled():  # it begins with the first loss, of which a process may have none
+            engine.scaler.scale(torch.zeros((), device=plan.device.handle))
         outputs = engine.model.all_logits
         self._outputs = torch.compile(outputs) if plan.config.compile else outputs
 
@@ -50,13 +54,14 @@ class Stepper:
         images: int,
         *,
         stop: bool = False,
+        save: bool = False,
         failed: SegError | None = None,
     ) -> Outcome:
         """Learn from this process's batches of a step.
 
         number   of the step, from which dropout's random numbers come
-        images   of the step, over all processes, if all of them can be read
-        stop, failed   of this process; all learn of it
+        images   of the step, over all processes
+        stop, failed   of this process; all learn of it. save: of the main one
         Raises TooLarge in all processes if the memory of one is too small, and what `failed` says.
         """
         before = [statistic.clone() for statistic in self._statistics]
@@ -64,63 +69,94 @@ class Stepper:
             group["lr"] = lr
         self.engine.optimizer.zero_grad(set_to_none=True)
         batches = [batch for batch in batches if bool((batch.targets != IGNORE).any())]  # others teach nothing
-        loss_sum, too_large = torch.zeros((), device=self.plan.device.handle), False
+        if self.plan.config.sync_bn:
+            self.group.agree(failed)
+            batches = self._as_many_as_others(batches)
+        sums, too_large = torch.zeros(2, device=self.plan.device.handle), False
         if failed is None:
             try:
-                loss_sum = self.learn(batches, number, images)
+                sums = self.learn(batches, number, images)
+            except RunError as error:
+                failed = error
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if self.plan.config.compile and type(error).__module__.startswith(_COMPILERS):
-                    reason = str(error).strip().splitlines()[0]
-                    raise RunError(
-                        f"compile: torch cannot compile the model here ({reason}). Leave out --compile."
-                    ) from error
                 if not is_out_of_memory(error):
                     raise
                 too_large = True  # acted on outside: the error keeps what fills the memory alive
-        news = torch.stack([loss_sum.detach().float(), *map(self._flag, (0, too_large, failed is not None, stop))])
-        news[1] = float(sum(len(batch.stems) for batch in batches))
-        loss, read, any_too_large, any_failed, any_stop = self.group.sum(news).tolist()
+        if too_large and self.plan.config.sync_bn:  # the others wait within the model
+            raise RunError("out of memory, and with sync_bn nothing can be divided. Use a smaller --batch.")
+        flags = (float(too_large), float(failed is not None), float(stop), float(save and self.group.is_main))
+        news = torch.cat([sums, torch.tensor(flags).to(sums.device)])
+        loss, amount, any_too_large, any_failed, any_stop, to_save = self.group.sum(news).tolist()
         if any_failed:
             raise failed or StoppedWithOthers()
         if any_too_large:
             self._forget(before)
             raise TooLarge
         updated = False
-        if read:
-            updated = self._update(loss, images / read)
+        if amount:
+            updated = self._update(loss, 1.0 if self._is_whole(batches) else self._unit(images) / amount)
             if not updated:
                 self._forget(before)
-        return Outcome(loss / read if read else math.nan, updated, int(read), bool(any_stop))
+        return Outcome(loss / amount if amount else math.nan, updated, bool(amount), bool(any_stop), bool(to_save))
 
-    def _flag(self, value: float) -> torch.Tensor:
-        return torch.tensor(float(value), device=self.plan.device.handle)
+    def _is_whole(self, batches: Sequence[Batch]) -> bool:
+        """Whether a step is one batch in one process, whose loss is that of the step."""
+        return len(batches) == 1 and self.group.world == 1
+
+    def _unit(self, images: int) -> float:
+        """About how many pixels a step has: gradients are kept in this unit until it is known how many count."""
+        return float(images * self.plan.config.size**2)
 
     def learn(self, batches: Sequence[Batch], number: int, images: int) -> torch.Tensor:
-        """Add up the gradients of this process's batches; returns the sum of the losses of their images."""
-        loss_sum = torch.zeros((), device=self.plan.device.handle)
+        """Add up the gradients of this process's batches.
+
+        Returns float32 (2,): the sum of their losses, each times the amount that it is a mean of, and the sum of the
+        amounts. So the parts of a step make up what it would be in one piece, for losses that are means over pixels.
+        Raises RunError if the model cannot be compiled.
+        """
+        sums = torch.zeros(2, device=self.plan.device.handle)
         for index, batch in enumerate(batches):
             torch.manual_seed(self._seed(number, index))
-            loss = self._loss(batch)
-            share = loss * (len(batch.stems) / images)
+            loss, amount = self._loss(batch)
+            share = loss if self._is_whole(batches) else loss * (amount / self._unit(images))
             self.engine.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
-            loss_sum += loss.detach() * len(batch.stems)
-        return loss_sum
+            sums += torch.stack([loss.detach() * amount, amount])
+        return sums
+
+    def _as_many_as_others(self, batches: Sequence[Batch]) -> list[Batch]:
+        """With grey pictures that teach nothing: SyncBatchNorm waits in every pass for all processes."""
+        missing = round(self.group.largest(len(batches))) - len(batches)
+        size = self.plan.config.size
+        grey = torch.full((1, size, size, 3), 128, dtype=torch.uint8)
+        return [*batches, *[Batch(grey, torch.full((1, size, size), IGNORE, dtype=torch.uint8), ())] * missing]
 
     def _seed(self, number: int, index: int) -> int:
         step = self.plan.config.seed * 1_000_003 + number
         return (step * 1_048_583 + self.group.rank * 4099 + index) % 2**63
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of a batch and the amount that it is a mean of, both float32 scalars."""
         device = self.plan.device
         images = self.plan.preprocess.normalise(batch.images.to(device.handle, non_blocking=True))
         images = images.contiguous(memory_format=device.memory_format)
         targets = batch.targets.to(device.handle, non_blocking=True).long()
         with device.autocast():
-            outputs = self._outputs(images)
+            outputs = self._run(images)
         loss: torch.Tensor = self.plan.loss(outputs[0], targets)
         for weight, side in zip(self.engine.model.side_weights, outputs[1:], strict=True):
             loss = loss + weight * self.plan.loss(side, targets)
-        return loss
+        return loss, self.plan.loss.amount(targets)
+
+    def _run(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if not self.plan.config.compile:
+            return self._outputs(images)
+        try:
+            return self._outputs(images)
+        except RuntimeError as error:
+            if not type(error).__module__.startswith(_COMPILERS):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise RunError(f"compile: torch cannot compile the model here ({reason}). Leave out --compile.") from error
 
     def _update(self, loss: float, scale: float) -> bool:
         """Let the optimizer go a step unless the loss or the gradient is not finite."""
@@ -128,12 +164,11 @@ class Stepper:
         self.group.sum_gradients(engine.model.parameters())
         engine.scaler.unscale_(engine.optimizer)
         gradients = [p.grad for p in engine.model.parameters() if p.grad is not None]
-        if scale != 1:  # some images could not be read: the mean is over the others
+        if scale != 1:
             for gradient in gradients:
                 gradient.mul_(scale)
         norm = torch.nn.utils.get_total_norm(gradients)
-        # float16 overflows now and then, until the scaler has found its scale: that is its business
-        if not math.isfinite(loss) or not (engine.scaler.is_enabled() or math.isfinite(float(norm))):
+        if not math.isfinite(loss) or not (math.isfinite(float(norm)) or self._is_finding_its_scale()):
             engine.optimizer.zero_grad(set_to_none=True)
             if engine.scaler.is_enabled():
                 engine.scaler.update()
@@ -146,6 +181,10 @@ class Stepper:
         if engine.ema is not None:
             engine.ema.update_parameters(engine.model)
         return True
+
+    def _is_finding_its_scale(self) -> bool:
+        """float16 overflows now and then, and the scaler, which leaves that step out, halves its scale."""
+        return self.engine.scaler.is_enabled() and self.engine.scaler.get_scale() > 1
 
     def _forget(self, statistics: list[torch.Tensor]) -> None:
         """BatchNorm counts what it sees also in a step that does not count."""

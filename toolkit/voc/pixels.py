@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ def _opened(source: Path | bytes, place: str, largest: int = LARGEST_PICTURE) ->
 
 def _open(source: Path | io.BytesIO) -> Image.Image:
     """Image.open with seg's own limit on the size in place of Pillow's, which a program can set only for itself."""
+    if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
+        raise ImageError(f"{source}: is no ordinary file. Delete it or give it another name.")
     with _pillow_limit:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
