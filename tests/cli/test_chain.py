@@ -43,7 +43,12 @@ def test_run_holds_what_is_promised(home: Path) -> None:
     run = home / "runs" / "train-1"
     for name in ("config.yaml", "manifest.json", "log.csv", "val_samples.jpg"):
         assert (run / name).stat().st_size > 0
-    assert {p.name for p in (run / "weights").iterdir()} == {"best.safetensors", "last.safetensors", "good.pt", "state.pt"}
+    assert {p.name for p in (run / "weights").iterdir()} == {
+        "best.safetensors",
+        "last.safetensors",
+        "good.pt",
+        "state.pt",
+    }
     assert "model: vgg16-unet" in (run / "config.yaml").read_text(encoding="utf-8")
 
 

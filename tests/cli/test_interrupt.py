@@ -31,7 +31,7 @@ def test_stopped_while_modules_are_loaded(monkeypatch: pytest.MonkeyPatch, capsy
     assert capsys.readouterr().err == "seg: stopped.\n"
 
 
-OPTIONS = ("--workers", "2", "--model", "unet", "--width", "4", "--size", "32", "--batch", "4", "--epochs", "30")
+OPTIONS = ("--workers", "2", "--model", "unet", "--width", "4", "--size", "32", "--batch", "4", "--epochs", "16")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -57,8 +57,8 @@ def test_stopped_run_goes_on(tmp_path: Path, name: signal.Signals) -> None:
     assert "seg train --resume runs/train-1" in said.replace(os.sep, "/")
     assert "Traceback" not in said
     rows_before = len(log.read_text(encoding="utf-8").splitlines())
-    assert rows_before < 31
+    assert rows_before < 17
     if name == signal.SIGTERM:
         return
     seg(tmp_path, "train", "--resume")
-    assert len(log.read_text(encoding="utf-8").splitlines()) == 31
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 17

@@ -11,7 +11,7 @@ import pytest
 from tests.datasets import write_voc
 from tests.training.tiny import log_of, timeless, tiny_config
 
-KILLS = int(os.environ.get("SEG_KILLS", "4"))
+KILLS = int(os.environ.get("SEG_KILLS", "2"))
 SEED = os.environ.get("SEG_KILLS_SEED", "1")
 
 
@@ -19,7 +19,7 @@ SEED = os.environ.get("SEG_KILLS_SEED", "1")
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """With the state saved after each step, and only after epochs but with loader processes."""
     dataset = write_voc(tmp_path / "voc", train=9, val=2)
-    chosen = tiny_config(dataset, epochs=5, lr=0.01, ema=0.9, accumulate=2, freeze_epochs=2)
+    chosen = tiny_config(dataset, epochs=3, lr=0.01, ema=0.9, accumulate=2, freeze_epochs=1)
     ways = {"each-step": replace(chosen, save_minutes=0.0), "processes": replace(chosen, workers=2)}
     for name, config in ways.items():
         (tmp_path / f"{name}.yaml").write_text(config.to_yaml(), encoding="utf-8")
