@@ -1,5 +1,6 @@
 """Samples -> batches, in an order that is a function of (seed, epoch) and can be entered at any step."""
 
+import os
 import signal
 from collections.abc import Generator, Iterator
 from itertools import islice
@@ -48,13 +49,16 @@ class _Parts(Sampler[list[tuple[int, int]]]):
 
 
 def _begin_worker(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; only the main one finishes its step and saves, with what these load.
+    """Ctrl-C of a terminal, and SIGTERM to a group of processes, reach the main one alone, which finishes its step.
 
-    One thread each: there are as many processes as pay, and OpenCV's own threads are not there after a fork.
+    SIGTERM to this process ends it: so torch ends those that it no longer needs. One thread each: there are as many
+    processes as pay, and OpenCV's own threads are not there after a fork.
     """
-    cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler sends it to every process of a job
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(os, "setsid"):
+        os.setsid()
+    cv2.setNumThreads(0)
 
 
 class TrainingLoader:

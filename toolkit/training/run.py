@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 import toolkit
-from toolkit.errors import CheckpointError, DatasetError, RunError, SegError, UsageError
+from toolkit.errors import CheckpointError, DatasetError, Interrupted, RunError, SegError, UsageError
 from toolkit.files import held, remove_partial_files, write_bytes, write_text
 from toolkit.metrics import Confusion, Scores
 from toolkit.progress import SILENT, Progress
@@ -95,9 +96,6 @@ def train(
         log.note(f"{type(error).__name__}: {error}")
         raise
     except (torch.OutOfMemoryError, RuntimeError) as error:
-        if "DataLoader worker" in str(error):
-            reason = "a process that loads images was killed, probably for want of memory"
-            raise RunError(f"{reason}. Use fewer --workers (now {config.workers}); what was saved is kept.") from None
         if not is_out_of_memory(error):
             raise
         raise RunError(f"out of memory: batch {config.batch}, size {config.size}. Use a smaller --size.") from None
@@ -166,11 +164,26 @@ def _go_on(
             validation = validation_loader(plan, group)
             training = Training(plan, run, group, engine, state, loader, validation, progress, tracker, should_stop)
             group.on_main(lambda: training.begin(fresh=saved is None))
-            training.fit()
+            _fit(training)
         finished = True
     finally:
         tracker.close(finished=finished)
     return _report(plan, run, training.state, progress)
+
+
+def _fit(training: Training) -> None:
+    try:
+        training.fit()
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        way_on = f"Go on from the last save with: seg train --resume {shlex.quote(str(training.run.root))}"
+        if training.should_stop():  # whoever asked for it told the processes that load images, too
+            raise Interrupted(f"stopped in the middle of a step. {way_on}") from None
+        raise RunError(
+            "a process that loads images was killed, probably for want of memory. Use fewer --workers (now "
+            f"{training.plan.config.workers}) in a new run. {way_on}"
+        ) from None
 
 
 def _restored(engine: Engine, saved: dict[str, Any], plan: Plan, run: RunFolder) -> State:
