@@ -374,5 +374,5 @@ def test_a_loader_process_that_is_killed_ends_the_run_with_advice(dataset: Path,
             time.sleep(0.3)
         return False
 
-    with pytest.raises(RunError, match=r"a process that loads images was killed.*fewer --workers \(now 2\)"):
+    with pytest.raises(RunError, match=r"a process that loads images was killed.* fewer --workers \(now 2\)"):
         train(tiny_config(dataset, workers=2, batch=1, epochs=9), out=tmp_path / "run", should_stop=kill_one)

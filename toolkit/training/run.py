@@ -96,6 +96,10 @@ def train(
         log.note(f"{type(error).__name__}: {error}")
         raise
     except (torch.OutOfMemoryError, RuntimeError) as error:
+        if "DataLoader worker" in str(error):  # torch says it again whenever another one of them ends
+            earlier = error.__context__
+            killed = RunError(f"a process that loads images was killed. Use fewer --workers (now {config.workers}).")
+            raise (earlier if isinstance(earlier, SegError) else killed) from None
         if not is_out_of_memory(error):
             raise
         raise RunError(f"out of memory: batch {config.batch}, size {config.size}. Use a smaller --size.") from None
