@@ -34,8 +34,16 @@ FLOORS = {
     "progress": 0,
     "findings": 0,
     "parallel": 0,
+    "yamlfile": 0,
 }
-MAY_LOOK_ACROSS = {("registry", "errors"), ("files", "errors"), ("parallel", "errors"), ("parallel", "progress")}
+MAY_LOOK_ACROSS = {
+    ("registry", "errors"),
+    ("files", "errors"),
+    ("parallel", "errors"),
+    ("parallel", "progress"),
+    ("yamlfile", "errors"),
+    ("yamlfile", "files"),
+}
 """The tree of errors is below everything, its own floor included, and so is the way to tell of progress."""
 
 TORCH_FREE_FLOORS = (0, 1, 2)

@@ -18,29 +18,17 @@ import pytest
 from PIL import Image
 
 from tests.datasets import write_mask, write_voc
+from tests.training.tiny import Listener
 from toolkit.data import cache
 from toolkit.data.cache import CachedSamples, open_cache, worth_keeping
 from toolkit.data.dataset import VocSamples
 from toolkit.errors import DatasetError, ImageError, SegError
-from toolkit.progress import Progress
 from toolkit.voc.folder import VocFolder
 
 STEMS = tuple(f"pic_{index}" for index in range(7))
 AN_HOUR = 3_600_000_000_000
 LONGEST = 24
 Pixels = npt.NDArray[np.uint8]
-
-
-class Heard(Progress):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.warned: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def warn(self, line: str) -> None:
-        self.warned.append(line)
 
 
 @pytest.fixture
@@ -282,7 +270,7 @@ def test_a_broken_picture_fails_when_it_is_asked_for_and_only_then(samples: VocS
     aged(broken)
     samples.folder.image("pic_5").unlink()
     folder = VocFolder(samples.folder.root)
-    heard = Heard()
+    heard = Listener()
     cached = open_cache(VocSamples(folder, STEMS), LONGEST, progress=heard)
     assert len(heard.warned) == 1
     assert heard.warned[0].startswith("2 of 7 samples cannot be read. The first of them: ")
@@ -407,7 +395,7 @@ def test_too_little_room_is_said_before_anything_is_written(
 
 def test_a_large_cache_is_announced_with_its_size(samples: VocSamples, monkeypatch: pytest.MonkeyPatch) -> None:
     """The estimate is by headers alone; here it has to be what the files have in the end."""
-    heard = Heard()
+    heard = Listener()
     monkeypatch.setattr(cache, "_WORTH_SAYING", 1)
     monkeypatch.setattr(cache, "_in_words", lambda size: f"{size} bytes")
     open_cache(samples, LONGEST, progress=heard)

@@ -1,6 +1,6 @@
 """Samples and batches: what is read, in which order, and that nothing depends on processes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,20 @@ def loader(
     rank: int = 0,
     world: int = 1,
 ) -> TrainingLoader:
-    return TrainingLoader(samples(root, seed), batch, largest or batch, workers, rank=rank, world=world)
+    made = TrainingLoader(samples(root, seed), batch, largest or batch, workers, rank=rank, world=world)
+    _MADE.append(made)
+    return made
+
+
+_MADE: list[TrainingLoader] = []
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """The processes of a loader that nobody closes are ended by the garbage collector, which waits seconds for each."""
+    yield
+    while _MADE:
+        _MADE.pop().close()
 
 
 def same(ours: Iterable[list[Batch]], theirs: Iterable[list[Batch]]) -> bool:

@@ -1,16 +1,11 @@
 """`seg train --dry-run` and `--preview`: what a training would be, without one."""
 
-import os
 from pathlib import Path
 
 from toolkit.cli.console import make_progress, show, show_json
 from toolkit.errors import UsageError
 from toolkit.runs.config import TrainConfig
-
-
-def is_main() -> bool:
-    """Of several processes that train together, one speaks."""
-    return os.environ.get("RANK", "0") == "0"
+from toolkit.training.launch import is_main
 
 
 def rehearse_training(config: TrainConfig, *, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.before_training import is_main, preview_training, rehearse_training
+from toolkit.cli.before_training import preview_training, rehearse_training
 from toolkit.cli.console import complain, make_progress, show, show_json
 from toolkit.cli.options import with_train_options
 from toolkit.errors import SegError, StoppedWithOthers, UsageError
 from toolkit.losses.build import parse_loss
 from toolkit.models import MODELS
 from toolkit.runs.config import TrainConfig, read_options
+from toolkit.training.launch import is_main, is_one_of_several, train_on
 from toolkit.voc.layout import DEFAULT_ROOT
 
 if TYPE_CHECKING:
@@ -86,8 +86,6 @@ def train(
         return
     devices = _devices(chosen if chosen is not None else TrainConfig.read(RunFolder.existing(Path(run or ".")).config))
     if devices > 1:
-        from toolkit.training.launch import train_on
-
         code = train_on(devices, sys.argv[1:])
         if code:
             raise StoppedWithOthers(code)  # they have said why
@@ -109,7 +107,7 @@ def train(
 
 def _devices(config: TrainConfig) -> int:
     """How many processes are to be started: one for each device named, unless this is one of them."""
-    return config.device.count(",") + 1 if int(os.environ.get("WORLD_SIZE", "1")) == 1 else 1
+    return 1 if is_one_of_several() else config.device.count(",") + 1
 
 
 def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> TrainConfig:
@@ -128,10 +126,9 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> T
 def _stop_requests() -> Callable[[], bool]:
     """The first Ctrl-C or SIGTERM asks for a stop after the step; the second stops at once."""
     asked: list[int] = []
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
 
     def note(number: int, frame: object) -> None:
-        if asked and not several:  # torchrun passes on what the terminal has sent to every process already
+        if asked and not is_one_of_several():  # torchrun passes on what the terminal has sent to every process already
             raise KeyboardInterrupt
         asked.append(number)
         if is_main():

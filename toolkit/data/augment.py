@@ -6,12 +6,9 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replac
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from toolkit.errors import DataError, UsageError, did_you_mean, unknown_name
-from toolkit.files import read_file
+from toolkit.yamlfile import parse_yaml, read_yaml
 
-_LARGEST_FILE = 1 << 20  # bytes; a file of options has a few hundred
 _PRESET = "preset"
 
 
@@ -86,10 +83,6 @@ class Augment:
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {_PRESET: "none", **values}
 
-    def to_yaml(self) -> str:
-        """All values, in the order of the class, as text that `augment_by_name` reads back from a file."""
-        return yaml.safe_dump(self.as_dict(), sort_keys=False, default_flow_style=None)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], place: str) -> "Augment":
         """The inverse of `as_dict`; options that are not named keep the value of `preset`, or of default without one.
@@ -153,10 +146,10 @@ def augment_by_name(choice: str) -> Augment:
     if choice in AUGMENTS:
         return AUGMENTS[choice]
     if choice.startswith("{"):
-        return Augment.from_dict(_mapping(choice, "augment"), "augment")
+        return Augment.from_dict(_mapping(parse_yaml(choice, "augment"), "augment"), "augment")
     path = Path(choice)
     if choice.lower().endswith((".yaml", ".yml")) or "/" in choice or "\\" in choice or _is_there(path):
-        return Augment.from_dict(_options(path), str(path))
+        return Augment.from_dict(_mapping(read_yaml(path), str(path)), str(path))
     error = unknown_name("augmentation", choice, AUGMENTS)
     raise UsageError(f"{error} Or a YAML file of options.")
 
@@ -168,29 +161,11 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _options(path: Path) -> dict[str, Any]:
-    try:
-        text = read_file(path, _LARGEST_FILE, DataError).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text ({error.reason}). Save it as UTF-8.") from None
-    return _mapping(text, str(path))
-
-
-def _mapping(text: str, path: str) -> dict[str, Any]:
-    try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: cannot be read as YAML ({reason}).") from None
+def _mapping(content: Any, place: str) -> dict[str, Any]:
     if content is None:
         return {}
-    if not isinstance(content, dict) or not isinstance(root, yaml.MappingNode):
-        raise DataError(f"{path}: lines of 'option: value' are needed, such as 'rotation: 10'.")
-    names = [str(key.value) for key, _ in root.value]
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f"{path}: '{name}' is there twice. Remove one of the two lines.")
+    if not isinstance(content, dict):
+        raise DataError(f"{place}: lines of 'option: value' are needed, such as 'rotation: 10'.")
     return {str(name): value for name, value in content.items()}
 
 

@@ -28,7 +28,7 @@ from toolkit.parallel import Crew, shown
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.pixels import read_header
-from toolkit.voc.saved_counts import fingerprint
+from toolkit.voc.saved_counts import SETTLED, fingerprint
 
 _ENDING = ".pixels"
 _STEP = 128  # pixels between the sizes of caches
@@ -36,7 +36,6 @@ _LARGEST_ZOOM = 1.5
 _WORTH_SAYING = 1_000_000_000  # bytes
 _ROOM_USED = 0.95  # of the free space; a full disk stops more than this program
 _LOOKED_AT = 256  # pictures, to estimate the size of all
-_SETTLED = 2_000_000_000  # ns; the coarsest clock of a file system in use, that of FAT
 _ABANDONED = 3600  # seconds after which nobody is still writing a file
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by seg train --cache disk. May be deleted at any time.\n"
@@ -193,7 +192,7 @@ def _reduced(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def _waited_until_settled(origin: Origin) -> bool:
     """Whether a file was written just now, so that it might be written once more without another time; then waits."""
     ages = [time.time_ns() - written for _, written in (origin.picture, origin.mask)]
-    wait = max((_SETTLED - age for age in ages if abs(age) < _SETTLED), default=0)
+    wait = max((SETTLED - age for age in ages if abs(age) < SETTLED), default=0)
     if wait:
         time.sleep(wait / 1e9)
     return wait > 0

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from toolkit.errors import DataError
 from toolkit.labels.annotation import clean_label
 from toolkit.labels.classmap import ClassMap
+from toolkit.yamlfile import read_yaml
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 
@@ -59,26 +58,8 @@ def read_label_list(path: Path) -> LabelList:
     return LabelList(ClassMap.from_names(path, names), aliases, priorities)
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys and says nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is listed twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _entries(path: Path) -> list[Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 - a SafeLoader
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except (OSError, yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
-        # the last three are what PyYAML lets through: 2020-13-45, !!bool x, !!int "", 5000 digits
-        raise DataError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}).") from None
+    content = read_yaml(path)
     if isinstance(content, dict) and isinstance(content.get("classes", content.get("labels")), list):
         content = content.get("classes", content.get("labels"))
     if isinstance(content, dict):

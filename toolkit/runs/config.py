@@ -13,6 +13,7 @@ import yaml
 from toolkit.errors import DataError, UsageError, did_you_mean
 from toolkit.losses import LOSSES
 from toolkit.voc.layout import DEFAULT_ROOT
+from toolkit.yamlfile import read_yaml
 
 
 def _option(
@@ -181,12 +182,7 @@ class TrainConfig:
 
 def read_options(path: Path) -> dict[str, Any]:
     """The options named in a YAML file, unchecked. Raises DataError naming the file."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except (OSError, ValueError, TypeError, RecursionError, OverflowError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}).") from None
+    content = read_yaml(path)
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 
 from toolkit.errors import SegError, StoppedWithOthers, UsageError
+from toolkit.training.launch import is_one_of_several
 
 T = TypeVar("T")
 
@@ -170,11 +171,6 @@ class Group:
 
 ALONE = Group()
 """No other process."""
-
-
-def is_one_of_several() -> bool:
-    """Whether this process was started as one of several that train together."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def join_group(device: str) -> Group:

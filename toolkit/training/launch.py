@@ -12,6 +12,16 @@ _POLL = 0.05
 _PATIENCE = 20.0  # seconds for the others to end by themselves after one has failed
 
 
+def is_one_of_several() -> bool:
+    """Whether this process was started as one of several that train together."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_main() -> bool:
+    """Whether this is the one of them that speaks and writes; a process alone is."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def train_on(devices: int, arguments: Sequence[str]) -> int:
     """Run `seg` with these arguments in so many processes that train together; returns the exit code.
 

@@ -24,7 +24,7 @@ from toolkit.training.plan import Plan
 from toolkit.training.setbacks import BAD_STEPS, Setbacks
 from toolkit.training.state import Engine, State
 from toolkit.training.step import Stepper, TooLarge
-from toolkit.training.talk import epoch_line, tell_cost, tell_waiting
+from toolkit.training.talk import ended_early, epoch_line, tell_cost, tell_waiting
 from toolkit.training.tracking.tracker import Tracker
 
 _TIMED_STEPS = 3
@@ -32,10 +32,7 @@ _TIMED_STEPS = 3
 
 @dataclass
 class Training:
-    """A run on its way.
-
-    save_state_at   time.monotonic() at which the state is saved next within an epoch
-    """
+    """A run on its way: what it is made of, and the loop."""
 
     plan: Plan
     run: RunFolder
@@ -72,6 +69,8 @@ class Training:
             self._finish_epoch(self._validate())
             if self.group.any(self.should_stop()) and self.state.epoch < config.epochs:
                 self._stop(f"after epoch {self.state.epoch}")
+        if self.state.epoch < config.epochs:
+            self.progress.say(ended_early(config, self.state.epoch, self.state.best_epoch))
 
     def _train_epoch(self) -> None:
         """The steps of an epoch that are left; what could not be done is done again or leads to an error."""
@@ -215,8 +214,12 @@ class Training:
         self._keep_good_state()
 
     def _keep_good_state(self) -> None:
-        """If an epoch has just ended well: a fixed point to go back to, whenever the run was stopped or saved since."""
-        if self.state.step == 0 and not self.state.bad_steps:
+        """If an epoch has just ended well: a fixed point to go back to, whenever the run was stopped or saved since.
+
+        A run of an older version has none yet.
+        """
+        has_ended_well = self.state.step == 0 and not self.state.bad_steps
+        if has_ended_well or not self.run.good_state.is_file():
             keep_as(self.run.state, self.run.good_state)
 
     def _stop(self, where: str) -> None:

@@ -22,7 +22,8 @@ from toolkit.models.device import Device, choose_device
 from toolkit.models.weights import LoadedWeights, has_imagenet, load_file_weights, load_imagenet
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
-from toolkit.training.group import is_one_of_several, own_device
+from toolkit.training.group import own_device
+from toolkit.training.launch import is_one_of_several
 from toolkit.training.optim import default_lr
 from toolkit.voc.counts import classes_of, count_masks
 from toolkit.voc.folder import VocFolder

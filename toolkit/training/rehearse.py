@@ -18,6 +18,7 @@ from toolkit.training.group import Group, join_group, leave_group
 from toolkit.training.memory import peak_memory, settle_batch
 from toolkit.training.parts import at_a_time, make_engine, training_loader, validation_loader
 from toolkit.training.plan import Plan, make_plan, with_way_out
+from toolkit.training.setbacks import explained
 from toolkit.training.state import Engine
 from toolkit.training.step import Stepper, TooLarge
 from toolkit.training.talk import announce
@@ -67,20 +68,25 @@ def rehearse(config: TrainConfig, progress: Progress = SILENT) -> Rehearsal:
     config = replace(config, cache="none")  # what takes long and much room is not made for a question
     progress = progress if group.is_main else SILENT
     try:
-        plan = group.main_first(lambda: make_plan(config, progress))
-        engine = make_engine(plan)
-        plan = settle_batch(plan, engine, group, progress)
-        announce(plan, progress)
-        with closing(training_loader(plan, group, at_a_time(plan, group), progress)) as loader:
-            learning, data = _step_seconds(plan, engine, group, loader, frozen=False)
-            frozen = bool(plan.config.freeze_epochs)
-            resting = _step_seconds(plan, engine, group, loader, frozen=True)[0] if frozen else learning
-            steps = loader.steps
-        picture = _picture_seconds(plan, engine, group)
-        return _summary(plan, group, steps, learning, data, resting, picture)
+        with explained(config):
+            return _rehearsed(config, group, progress)
     finally:
         leave_group(group)
         progress.end()
+
+
+def _rehearsed(config: TrainConfig, group: Group, progress: Progress) -> Rehearsal:
+    plan = group.main_first(lambda: make_plan(config, progress))
+    engine = make_engine(plan)
+    plan = settle_batch(plan, engine, group, progress)
+    announce(plan, progress)
+    with closing(training_loader(plan, group, at_a_time(plan, group), progress)) as loader:
+        learning, data = _step_seconds(plan, engine, group, loader, frozen=False)
+        frozen = bool(plan.config.freeze_epochs)
+        resting = _step_seconds(plan, engine, group, loader, frozen=True)[0] if frozen else learning
+        steps = loader.steps
+    picture = _picture_seconds(plan, engine, group)
+    return _summary(plan, group, steps, learning, data, resting, picture)
 
 
 def _step_seconds(
@@ -102,10 +108,8 @@ def _step_seconds(
         try:
             stepper.step(batches, 0.0, number, loader.images(number), failed=failed)
         except TooLarge:
-            raise RunError(
-                f"{plan.device}: out of memory. seg train would compute a step in smaller parts; --batch auto finds "
-                "how many images fit."
-            ) from None
+            error = "out of memory. seg train would compute a step in smaller parts; --batch auto finds how many fit."
+            group.fail(RunError(f"{plan.device}: {error}"))
         whole.append(time.monotonic() - began)
     if not group.any(read > 0):
         group.fail(RunError(f"none of the training images of the first {len(whole)} steps could be read."))

@@ -4,7 +4,7 @@ import json
 import platform
 import shlex
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from toolkit.training.loop import Training
 from toolkit.training.memory import settle_batch
 from toolkit.training.parts import at_a_time, make_engine, training_loader, validation_loader
 from toolkit.training.plan import Plan, make_plan
+from toolkit.training.setbacks import KILLED, explained
 from toolkit.training.state import Engine, State
-from toolkit.training.step import is_out_of_memory
 from toolkit.training.talk import announce, what_was_not_found
 from toolkit.training.textlog import TextLog
 from toolkit.training.tracking.services import check_track
@@ -91,18 +91,11 @@ def train(
     group = join_group(config.device)
     log = TextLog(progress if group.is_main else SILENT)
     try:
-        return _train(config, existing, out, group, log, should_stop)
+        with explained(config):
+            return _train(config, existing, out, group, log, should_stop)
     except SegError as error:
         log.note(f"{type(error).__name__}: {error}")
         raise
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if "DataLoader worker" in str(error):  # torch says it again whenever another one of them ends
-            earlier = error.__context__
-            killed = RunError(f"a process that loads images was killed. Use fewer --workers (now {config.workers}).")
-            raise (earlier if isinstance(earlier, SegError) else killed) from None
-        if not is_out_of_memory(error):
-            raise
-        raise RunError(f"out of memory: batch {config.batch}, size {config.size}. Use a smaller --size.") from None
     finally:
         leave_group(group)
         progress.end()
@@ -133,7 +126,8 @@ def _train(
     plan = settle_batch(plan, engine, group, progress)
     run = existing or group.on_main(lambda: _new_run(plan, out))
     busy = f"{run.root}: another process trains it at this moment. Wait for it, or stop it first."
-    with held(run.root / ".lock", busy) if group.is_main else nullcontext():
+    with ExitStack() as lock:
+        group.on_main(lambda: lock.enter_context(held(run.root / ".lock", busy)))
         return _go_on(plan, run, group, engine, saved, progress, should_stop, resumed=existing is not None)
 
 
@@ -154,7 +148,7 @@ def _go_on(
         progress.write_to(run.text_log)
     announce(plan, progress)
     progress.say(f"Run: {run.root}")
-    state = _restored(engine, saved, plan, run) if saved else State(skipped=list(plan.unread))
+    state = _restored(engine, saved, plan, run, group) if saved else State(skipped=list(plan.unread))
     if state.micro is None:
         state.micro = at_a_time(plan, group)
     if saved and state.world != group.world:
@@ -179,7 +173,7 @@ def _fit(training: Training) -> None:
     try:
         training.fit()
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if KILLED not in str(error):
             raise
         way_on = f"Go on from the last save with: seg train --resume {shlex.quote(str(training.run.root))}"
         if training.should_stop():  # whoever asked for it told the processes that load images, too
@@ -190,7 +184,7 @@ def _fit(training: Training) -> None:
         ) from None
 
 
-def _restored(engine: Engine, saved: dict[str, Any], plan: Plan, run: RunFolder) -> State:
+def _restored(engine: Engine, saved: dict[str, Any], plan: Plan, run: RunFolder, group: Group) -> State:
     try:
         state = engine.restore(saved)
         if state.best_counts is not None and state.best_counts.shape != (len(plan.classes),) * 2:
@@ -198,10 +192,13 @@ def _restored(engine: Engine, saved: dict[str, Any], plan: Plan, run: RunFolder)
         if min(state.epoch, state.step) < 0 or (state.micro is not None and state.micro < 1):
             raise ValueError("impossible numbers")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{run.state}: does not fit the options in {run.config} ({str(error).strip().splitlines()[-1].strip()}). "
-            "One of the two is not of this run, or was changed."
-        ) from None
+        reason = str(error).strip().splitlines()[-1].strip()
+        rule = "does not fit the options in"
+        group.fail(
+            CheckpointError(
+                f"{run.state}: {rule} {run.config} ({reason}). One of the two is not of this run, or was changed."
+            )
+        )
     return state
 
 

@@ -1,7 +1,8 @@
 """What a training does when something goes wrong on the way: skip, divide, leave out, go back, or end with advice."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,16 +10,36 @@ import torch
 from toolkit.data.dataset import Batch
 from toolkit.errors import RunError, SegError
 from toolkit.progress import Progress
+from toolkit.runs.config import TrainConfig
 from toolkit.runs.folder import RunFolder
 from toolkit.runs.state import load_state
 from toolkit.training.group import Group
 from toolkit.training.plan import Plan, with_way_out
 from toolkit.training.state import Engine, State
+from toolkit.training.step import is_out_of_memory
 
 BAD_STEPS = 8
 """So many steps in a row without a finite loss, and the run goes back to its last good state."""
 
 _REWINDS = 3
+
+KILLED = "DataLoader worker"
+"""In what torch says when a loader process has died."""
+
+
+@contextlib.contextmanager
+def explained(config: TrainConfig) -> Iterator[None]:
+    """What torch raises for want of memory, or because a loader process was killed, becomes a RunError with advice."""
+    try:
+        yield
+    except RuntimeError as error:
+        if KILLED in str(error):  # torch says it again whenever another one of them ends
+            earlier = error.__context__
+            killed = RunError(f"a process that loads images was killed. Use fewer --workers (now {config.workers}).")
+            raise (earlier if isinstance(earlier, SegError) else killed) from None
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(f"out of memory: batch {config.batch}, size {config.size}. Use a smaller --size.") from None
 
 
 @dataclass(frozen=True)

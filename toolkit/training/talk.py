@@ -35,9 +35,8 @@ def announce(plan: Plan, progress: Progress) -> None:
 
 def ended_early(config: TrainConfig, epoch: int, best_epoch: int) -> str:
     """Why a training ended before its last epoch."""
-    return (
-        f"No better {config.metric} than that of epoch {best_epoch} for {config.patience} epochs: done after {epoch}."
-    )
+    score = f"the {_word(config.metric)} of epoch {best_epoch}"
+    return f"Done after {epoch} epochs: {score} was not exceeded for {config.patience}."
 
 
 def tell_cost(config: TrainConfig, seconds: float, steps_left: int, progress: Progress) -> None:
@@ -49,10 +48,14 @@ def tell_cost(config: TrainConfig, seconds: float, steps_left: int, progress: Pr
         progress.say(f"  Quicker on a CPU: {quicker}a smaller --size (256), fewer --epochs.")
 
 
+def _word(metric: str) -> str:
+    return "mIoU" if metric == "miou" else metric.replace("_", " ")
+
+
 def epoch_line(config: TrainConfig, row: dict[str, float], is_best: bool, seconds_left: float) -> str:
     """One line an epoch; `row` is its row in log.csv by column."""
     epoch = int(row["epoch"])
-    shown = "mIoU" if config.metric == "miou" else config.metric.replace("_", " ")
+    shown = _word(config.metric)
     also = "  mIoU {miou:.3f}".format(**row) if config.metric not in ("miou", "pixel_accuracy") else ""
     return (
         f"epoch {epoch}/{config.epochs}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"

@@ -15,11 +15,9 @@ from toolkit.parallel import in_order, shown
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.maskfile import MaskPixels, mask_pixels
-from toolkit.voc.saved_counts import CountedMask, Fingerprint, fingerprint, fitting_counts, save_counts
+from toolkit.voc.saved_counts import SETTLED, CountedMask, Fingerprint, fingerprint, fitting_counts, save_counts
 
 Counts = npt.NDArray[np.int64]
-
-_SETTLED = 2_000_000_000  # ns; the coarsest clock of a file system in use, that of FAT
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,7 @@ def _counted(
                 unread(pixels)
                 yield stem, ()
                 continue
-            if found is not None and found[1] < began - _SETTLED:  # a newer one may change without a new time
+            if found is not None and found[1] < began - SETTLED:  # a newer one may change without a new time
                 prints[stem] = found
             yield stem, pixels
 

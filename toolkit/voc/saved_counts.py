@@ -22,6 +22,10 @@ from toolkit.voc.pixels import LARGEST_PICTURE
 Fingerprint = tuple[int, int]
 """Size in bytes and modification time in ns of a mask file."""
 
+SETTLED = 2_000_000_000
+"""Nanoseconds; a file younger than that may change once more without a new time. The coarsest clock of a file system in
+use is that of FAT."""
+
 _LONGEST_LINE = 1 << 14  # bytes; a name and 256 values have less
 _CLOCK_TICK = 0.02  # seconds; file systems give all that is written in a tick the same time
 
