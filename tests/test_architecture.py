@@ -30,6 +30,7 @@ FLOORS = {
     "labels": 1,
     "errors": 0,
     "registry": 0,
+    "parameters": 0,
     "files": 0,
     "progress": 0,
     "findings": 0,
@@ -38,6 +39,7 @@ FLOORS = {
 }
 MAY_LOOK_ACROSS = {
     ("registry", "errors"),
+    ("parameters", "errors"),
     ("files", "errors"),
     ("parallel", "errors"),
     ("parallel", "progress"),

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from toolkit.errors import unknown_name
 
@@ -15,14 +15,22 @@ class Entry:
     target: str
     summary: str
 
+    def load(self) -> Any:
+        """Import the part's module and return the part itself."""
+        module, _, attribute = self.target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
 
-class Registry:
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Generic[E]):
     """name -> "module:attribute". Adding a part is one new file and one line here.
 
     `what` is the part's word in messages ("model", "loss", "writer").
     """
 
-    def __init__(self, what: str, entries: dict[str, Entry]) -> None:
+    def __init__(self, what: str, entries: dict[str, E]) -> None:
         self.what = what
         self._entries = dict(entries)
 
@@ -32,7 +40,7 @@ class Registry:
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> E:
         """The table line of a name. Raises UsageError with the closest known name."""
         try:
             return self._entries[name]
@@ -41,5 +49,4 @@ class Registry:
 
     def load(self, name: str) -> Any:
         """Import the part's module and return the part itself. Raises UsageError for an unknown name."""
-        module, _, attribute = self.entry(name).target.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return self.entry(name).load()

@@ -1,11 +1,10 @@
 """From a text such as `focal:gamma=3` to a loss. Texts are checked without importing torch."""
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toolkit.errors import UsageError, did_you_mean
+from toolkit.errors import UsageError
 from toolkit.losses import LOSSES
+from toolkit.parameters import Number, Value, parse_parameters
 
 if TYPE_CHECKING:
     import torch
@@ -13,30 +12,17 @@ if TYPE_CHECKING:
     from toolkit.losses.base import Loss
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A number that a loss takes, from `lowest` to `highest`."""
+_SMOOTHING = Number("smoothing", 0.0, 0.0, 0.99)
 
-    name: str
-    default: float
-    lowest: float
-    highest: float
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.lowest:g} to {self.highest:g}, default {self.default:g})"
-
-
-_SMOOTHING = Parameter("smoothing", 0.0, 0.0, 0.99)
-
-PARAMETERS: dict[str, tuple[Parameter, ...]] = {
+PARAMETERS: dict[str, tuple[Number, ...]] = {
     "ce": (_SMOOTHING,),
     "bce": (_SMOOTHING,),
-    "focal": (Parameter("gamma", 2.0, 0.0, 10.0),),
-    "ohem": (Parameter("threshold", 0.7, 0.01, 1.0), Parameter("share", 1 / 16, 0.0001, 1.0)),
-    "dice": (Parameter("smooth", 0.0, 0.0, 1e6),),
-    "dice-squared": (Parameter("smooth", 1.0, 0.0, 1e6),),
-    "ce-dice": (Parameter("dice", 1.0, 0.0, 100.0), _SMOOTHING),
-    "tversky": (Parameter("alpha", 0.3, 0.0, 100.0), Parameter("beta", 0.7, 0.01, 100.0)),
+    "focal": (Number("gamma", 2.0, 0.0, 10.0),),
+    "ohem": (Number("threshold", 0.7, 0.01, 1.0), Number("share", 1 / 16, 0.0001, 1.0)),
+    "dice": (Number("smooth", 0.0, 0.0, 1e6),),
+    "dice-squared": (Number("smooth", 1.0, 0.0, 1e6),),
+    "ce-dice": (Number("dice", 1.0, 0.0, 100.0), _SMOOTHING),
+    "tversky": (Number("alpha", 0.3, 0.0, 100.0), Number("beta", 0.7, 0.01, 100.0)),
 }
 """Of the losses that take any: the keyword arguments of their modules, with the same defaults."""
 
@@ -44,7 +30,7 @@ CLASSES = {"bce": 2}
 """Of the losses that are not for any number of classes: the number."""
 
 
-def parse_loss(text: str) -> tuple[str, dict[str, float]]:
+def parse_loss(text: str) -> tuple[str, dict[str, Value]]:
     """`name` or `name:parameter=value,...` -> the name and the parameters that are given.
 
     Raises UsageError for an unknown name or parameter, with the closest known one, and for a value out of range.
@@ -52,18 +38,7 @@ def parse_loss(text: str) -> tuple[str, dict[str, float]]:
     name, colon, rest = text.partition(":")
     name = name.strip()
     LOSSES.entry(name)
-    known = {parameter.name: parameter for parameter in PARAMETERS.get(name, ())}
-    takes = f"{name} takes {', '.join(map(str, known.values())) or 'no parameters'}."
-    given: dict[str, float] = {}
-    for part in rest.split(",") if colon else ():
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            raise UsageError(f"loss: '{text}': after the colon, parameter=value is needed, got '{part}'. {takes}")
-        if key not in known:
-            raise UsageError(f"loss: '{key}' is not a parameter of {name}.{did_you_mean(key, known)} {takes}")
-        if key in given:
-            raise UsageError(f"loss: '{text}': {key} is there twice. Give it once.")
-        given[key] = _number(value, known[key], name)
+    given = parse_parameters("loss", name, rest, PARAMETERS.get(name, ())) if colon else {}
     return name, given
 
 
@@ -77,14 +52,3 @@ def build_loss(text: str, weights: "torch.Tensor | None", classes: int) -> "Loss
         raise UsageError(f"loss: {name} is for {CLASSES[name]} classes, got {classes}. Use ce.")
     loss: Loss = LOSSES.load(name)(weights, **given)
     return loss
-
-
-def _number(value: str, parameter: Parameter, name: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not parameter.lowest <= number <= parameter.highest:
-        allowed = f"a number from {parameter.lowest:g} to {parameter.highest:g}"
-        raise UsageError(f"loss: {name}:{parameter.name}: {allowed} is needed, got '{value}'.")
-    return number

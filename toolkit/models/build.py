@@ -1,13 +1,25 @@
 """A model by its name."""
 
+from toolkit.errors import UsageError
 from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
+from toolkit.models.entry import choose_model
 
 
-def build_model(name: str, classes: int, *, in_channels: int = 3, width: int | None = None) -> SegmentationModel:
-    """A model of the table with random weights, on the CPU, in training mode.
+def build_model(
+    name: str, classes: int, *, in_channels: int = 3, width: int | None = None, upscale: int = 1
+) -> SegmentationModel:
+    """A model with random weights, on the CPU, in training mode.
 
-    Raises UsageError for an unknown name or a width where the model has no choice of it.
+    name   of the table, with parameters if it takes any (`fcn8s:upsampling=fixed`); `smp:ARCH/ENCODER`, of
+           segmentation-models-pytorch; `py:module:callable`, your own, which is imported, see `toolkit.models.own`
+
+    Raises UsageError for an unknown name or parameter, or for a width or upscale where the model has no choice of it.
     """
-    model: SegmentationModel = MODELS.load(name)(ModelSpec(classes, in_channels, width))
+    chosen = choose_model(name, MODELS)
+    if width is not None and not chosen.entry.has_width:
+        raise UsageError(f"width: {name} has a fixed width. Leave it out, or use --model unet.")
+    if upscale != 1 and not chosen.entry.has_upscale:
+        raise UsageError(f"upscale: {name} has masks of the image's size. Leave it out, or use --model unet.")
+    model: SegmentationModel = chosen.entry.load()(ModelSpec(classes, in_channels, width, upscale), **chosen.given)
     return model

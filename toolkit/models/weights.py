@@ -15,9 +15,6 @@ from safetensors.torch import load_file
 from toolkit.errors import CheckpointError
 from toolkit.models.base import SegmentationModel
 
-_IMAGENET = {"vgg16-unet": "VGG16_Weights.IMAGENET1K_V1"}
-"""By torchvision's names."""
-
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "encoder.", "vgg.", "backbone.", "features.")
 
@@ -34,26 +31,28 @@ class LoadedWeights:
     left_over: tuple[str, ...]
 
 
-def has_imagenet(model: str) -> bool:
-    """Whether ImageNet weights exist for a model's encoder."""
-    return model in _IMAGENET
+def imagenet_of(model: SegmentationModel) -> str:
+    """The name of the ImageNet weights of a model's encoder, torchvision's or `timm:NAME` or `smp:ENCODER`; empty: none."""
+    name: str = getattr(model.encoder, "imagenet", "")
+    return name
 
 
-def imagenet_file(model: str) -> Path:
-    """Where torch keeps the weights once they are downloaded (below TORCH_HOME)."""
-    return Path(torch.hub.get_dir(), "checkpoints", _torchvision(model).url.rpartition("/")[2])
+def imagenet_file(name: str) -> Path:
+    """Where torch keeps torchvision's weights of this name once they are downloaded (below TORCH_HOME)."""
+    return Path(torch.hub.get_dir(), "checkpoints", _torchvision(name).url.rpartition("/")[2])
 
 
-def _torchvision(model: str) -> Any:
+def _torchvision(name: str) -> Any:
     """Torchvision's entry of the weights. It takes seconds to import, and a run that goes on needs none of it."""
-    return importlib.import_module("torchvision.models").get_weight(_IMAGENET[model])
+    return importlib.import_module("torchvision.models").get_weight(name)
 
 
-def load_imagenet(model: SegmentationModel, name: str) -> LoadedWeights:
+def load_imagenet(model: SegmentationModel) -> LoadedWeights:
     """Fill the encoder with torchvision's ImageNet weights, downloading them unless they are in torch's cache.
 
     Raises CheckpointError with the file to fetch and where to put it if they cannot be had.
     """
+    name = imagenet_of(model)
     entry, file = _torchvision(name), imagenet_file(name)
     was_there, before = file.is_file(), socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SECONDS_WITHOUT_A_BYTE)

@@ -19,7 +19,7 @@ from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
 from toolkit.models.build import build_model
 from toolkit.models.device import Device, choose_device
-from toolkit.models.weights import LoadedWeights, has_imagenet, load_file_weights, load_imagenet
+from toolkit.models.weights import LoadedWeights, imagenet_of, load_file_weights, load_imagenet
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
 from toolkit.training.group import own_device
@@ -163,13 +163,13 @@ def _stems(folder: VocFolder, side: str, fold: int | None) -> tuple[str, ...]:
 
 def _load_encoder(model: SegmentationModel, config: TrainConfig, progress: Progress) -> LoadedWeights | None:
     choice = config.encoder_weights
-    if choice == "none" or (choice == "auto" and not has_imagenet(config.model)):
+    if choice == "none" or (choice == "auto" and not imagenet_of(model)):
         return None
     if choice in ("auto", "imagenet"):
-        if not has_imagenet(config.model):
+        if not imagenet_of(model):
             raise UsageError(f"encoder weights: there are no ImageNet weights for {config.model}. Use none or a FILE.")
         try:
-            loaded = load_imagenet(model, config.model)
+            loaded = load_imagenet(model)
         except CheckpointError as error:
             if choice == "imagenet":
                 raise

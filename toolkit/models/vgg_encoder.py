@@ -15,6 +15,7 @@ class VggEncoder(nn.Module):
 
     channels = (64, 128, 256, 512, 512)
     stride = 16
+    imagenet = "VGG16_Weights.IMAGENET1K_V1"
 
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()

@@ -13,9 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.errors import UsageError
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise
-from toolkit.models.encoders import VggEncoder
+from toolkit.models.vgg_encoder import VggEncoder
 
 DECODER_CHANNELS = (512, 256, 128, 64)
 
@@ -74,10 +73,8 @@ class Vgg16UNet(SegmentationModel):
         return logits
 
 
-def build(spec: ModelSpec) -> Vgg16UNet:
-    """Build with random weights. Raises UsageError if a width is asked for: this model has no choice of it."""
-    if spec.width is not None:
-        raise UsageError("width: vgg16-unet has a fixed width. Leave it out, or use --model unet.")
+def build(spec: ModelSpec, encoder: str = "vgg16") -> Vgg16UNet:
+    """Build with random weights."""
     return Vgg16UNet(spec)
 
 
