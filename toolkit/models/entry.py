@@ -73,7 +73,7 @@ def choose_model(text: str, table: Registry[ModelEntry]) -> ChosenModel:
                 else "py:module:callable, as in py:mynet:build"
             )
             raise UsageError(f"model: {wanted}, is needed, got '{text}'.")
-        return ChosenModel(SMP if name == "smp" else OWN, {key: value for key, value in match.groupdict().items()})
+        return ChosenModel(SMP if name == "smp" else OWN, {**match.groupdict()})
     entry = table.entry(name)
     given = parse_parameters("model", name, rest, entry.options) if colon else {}
     return ChosenModel(entry, {**entry.given, **given})
