@@ -3,11 +3,13 @@
 import pytest
 
 from toolkit.models import MODELS
-from toolkit.registry import Entry
+from toolkit.models.entry import ModelEntry
 
 
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> None:
     """plain, sided, hungry and poisoned, see tests/training/models.py."""
     for name in ("Plain", "Sided", "Hungry", "Poisoned"):
-        monkeypatch.setitem(MODELS._entries, name.lower(), Entry(f"tests.training.models:{name}", ""))
+        monkeypatch.setitem(
+            MODELS._entries, name.lower(), ModelEntry(f"tests.training.models:{name}", "", has_width=True)
+        )

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tests.training.tiny import Listener, log_of, stop_when_asked, timeless, tiny_config
 from toolkit.errors import SegError
 from toolkit.models import MODELS
-from toolkit.registry import Entry
+from toolkit.models.entry import ModelEntry
 from toolkit.training.run import train
 
 RANK = int(os.environ.get("RANK", "0"))
@@ -47,7 +47,7 @@ def main() -> None:
     train(resume=out / "run")
     found["resumed"] = outcome(out / "run") if RANK == 0 else {}
 
-    MODELS._entries["plain"] = Entry("tests.training.models:Plain", "")
+    MODELS._entries["plain"] = ModelEntry("tests.training.models:Plain", "", has_width=True)
     still = tiny_config(dataset, model="plain", width=None, epochs=1, lr=0.0)  # scores of one and the same model
     found["still"] = log_of(train(still, out=out / "still").run.root)
 

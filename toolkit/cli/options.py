@@ -20,6 +20,12 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", "-j", help="Processes. [default: as many as pay]", show_default=False, min=0),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Import and run the model's own code if it is py:MODULE:CALLABLE; trust it first."
+    ),
+]
 
 _NOT_OPTIONS = ("dataset",)
 

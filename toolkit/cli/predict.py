@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.console import make_progress, show, show_json
+from toolkit.cli.options import AllowCode
 
 
 def predict(
@@ -33,6 +34,7 @@ def predict(
             "--amp/--no-amp", help="16-bit arithmetic. [default: where the device is built for it]", show_default=False
         ),
     ] = None,
+    allow_code: AllowCode = False,
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Exit with 0 although some pictures could not be read.")
     ] = False,
@@ -54,7 +56,15 @@ def predict(
     from toolkit.prediction import run as job
 
     report = job.predict(
-        sources, run=run, weights=weights, out=out, save=kinds, device=device, amp=amp, progress=make_progress()
+        sources,
+        run=run,
+        weights=weights,
+        out=out,
+        save=kinds,
+        device=device,
+        amp=amp,
+        allow_code=allow_code,
+        progress=make_progress(),
     )
     if as_json:
         show_json(report.as_dict())

@@ -12,10 +12,11 @@ import typer
 
 from toolkit.cli.before_training import preview_training, rehearse_training
 from toolkit.cli.console import complain, make_progress, show, show_json
-from toolkit.cli.options import with_train_options
+from toolkit.cli.options import AllowCode, with_train_options
 from toolkit.errors import SegError, StoppedWithOthers, UsageError
 from toolkit.losses.build import parse_loss
 from toolkit.models import MODELS
+from toolkit.models.entry import choose_model
 from toolkit.runs.config import TrainConfig, read_options
 from toolkit.training.launch import is_main, is_one_of_several, train_on
 from toolkit.voc.layout import DEFAULT_ROOT
@@ -57,6 +58,7 @@ def train(
         typer.Option("--preview", help="Draw training samples as augmented, with their masks, into --out, and stop."),
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: the newest, or the one named.")] = False,
+    allow_code: AllowCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     **options: Any,
 ) -> None:
@@ -95,7 +97,9 @@ def train(
         return
     from toolkit.training.run import train as train_model
 
-    report = train_model(chosen, out=out, resume=run, progress=make_progress(), should_stop=_stop_requests())
+    report = train_model(
+        chosen, out=out, resume=run, allow_code=allow_code, progress=make_progress(), should_stop=_stop_requests()
+    )
     if not is_main():
         return
     _draw_sheet(report)
@@ -117,7 +121,7 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> T
     if dataset is not None:
         typed = typed | {"dataset": str(dataset)}
     config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "options")
-    MODELS.entry(config.model)
+    choose_model(config.model, MODELS)
     parse_loss(config.loss)
     check_choice(config.class_weights)
     return config
@@ -148,7 +152,7 @@ def _draw_sheet(report: "TrainReport") -> None:
 
     config = TrainConfig.read(report.run.config)
     samples = VocSamples(VocFolder.find(Path(config.dataset)), report.val_stems)
-    predictor = load(report.best, device=config.device.split(",")[0], amp=config.amp)
+    predictor = load(report.best, device=config.device.split(",")[0], amp=config.amp, allow_code=True)
     rows: list[Row] = []
     for index in range(len(samples)):
         with contextlib.suppress(SegError):  # of pictures that were skipped in training, too

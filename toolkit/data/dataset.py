@@ -34,7 +34,7 @@ class Batch:
     """Training samples of one size, as bytes: they become float32 on the device, where that costs nothing.
 
     images    uint8 (N, S, S, 3) RGB
-    targets   uint8 (N, S, S) class ids, 255 = ignore
+    targets   uint8 (N, r S, r S) class ids, 255 = ignore; r is the model's upscale, mostly 1
     stems     of the N samples
     unread    an error for each sample that should be here and could not be read
     """
@@ -97,7 +97,7 @@ class TrainingSamples(Dataset[Item | SegError]):
         return len(self.samples)
 
     def __getitem__(self, key: tuple[int, int]) -> Item | SegError:
-        """(epoch, index) -> uint8 (S, S, 3), uint8 (S, S), stem.
+        """(epoch, index) -> uint8 (S, S, 3), uint8 (r S, r S), stem.
 
         A sample that cannot be read gives its error instead: raised in a loader process, it would reach the user
         with that process's traceback in its text.
@@ -115,16 +115,16 @@ class TrainingSamples(Dataset[Item | SegError]):
     def collate(self, items: Sequence[Item | SegError]) -> Batch:
         """Stack the samples that could be read; there may be none."""
         good = [item for item in items if not isinstance(item, SegError)]
-        size = self.preprocess.size
+        size, fine = self.preprocess.size, self.preprocess.size * self.preprocess.upscale
         images = np.stack([item[0] for item in good]) if good else np.empty((0, size, size, 3), np.uint8)
-        targets = np.stack([item[1] for item in good]) if good else np.empty((0, size, size), np.uint8)
+        targets = np.stack([item[1] for item in good]) if good else np.empty((0, fine, fine), np.uint8)
         unread = tuple(item for item in items if isinstance(item, SegError))
         return Batch(torch.from_numpy(images), torch.from_numpy(targets), tuple(item[2] for item in good), unread)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A validation sample: network input uint8 (h', w', 3) and its mask uint8 (h', w'), and the mask as it was (H, W)."""
+    """A validation sample: network input uint8 (h', w', 3), its mask uint8 (r h', r w'), and the mask as it was (H, W)."""
 
     image: npt.NDArray[np.uint8]
     target: Mask

@@ -30,11 +30,13 @@ class Preprocess:
 
     size      the longer side is brought to this many pixels, the aspect ratio is kept
     stride    the fitted picture is padded at the right and bottom to a multiple of this
+    upscale   r: the network's logits have r times as many rows and columns as its input, and so have masks for it
     mean, std of RGB in 0..1
     """
 
     size: int = 512
     stride: int = 32
+    upscale: int = 1
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
@@ -63,10 +65,11 @@ class Preprocess:
         return pad_image(fitted, (h + -h % self.stride, w + -w % self.stride), self.filling)
 
     def apply_mask(self, mask: Mask) -> Mask:
-        """uint8 (H, W) -> (h', w') like `apply`: nearest class, padding is ignore."""
-        fitted = resize_mask(mask, self.fitted((mask.shape[0], mask.shape[1])))
-        h, w = fitted.shape
-        return pad_mask(fitted, (h + -h % self.stride, w + -w % self.stride))
+        """uint8 (H, W) -> (r h', r w') like `apply`: nearest class, padding is ignore."""
+        h, w = self.fitted((mask.shape[0], mask.shape[1]))
+        r = self.upscale
+        fitted = resize_mask(mask, (r * h, r * w))
+        return pad_mask(fitted, (r * (h + -h % self.stride), r * (w + -w % self.stride)))
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (N, h, w, 3) RGB, 0..255 -> float32 (N, 3, h, w), zero mean and unit variance over ImageNet.
@@ -77,12 +80,12 @@ class Preprocess:
         return torch.addcmul(shift, images.float(), scale).permute(0, 3, 1, 2)
 
     def undo(self, logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, npt.NDArray[np.float32]]:
-        """float (K, h', w') logits -> mask uint8 (H, W) and the winner's probability float32 (H, W) in 0..1.
+        """float (K, r h', r w') logits -> mask uint8 (H, W) and the winner's probability float32 (H, W) in 0..1.
 
         The padding is cut off and the logits are enlarged bilinearly to the original size, a band of rows at a
         time: K full-size planes never exist at once.
         """
-        h, w = self.fitted(size)
+        h, w = (self.upscale * length for length in self.fitted(size))
         return _winners(logits[:, :h, :w].float(), size)
 
     def as_dict(self) -> dict[str, Any]:
@@ -95,6 +98,7 @@ class Preprocess:
         return cls(
             size=int(values["size"]),
             stride=int(values["stride"]),
+            upscale=int(values.get("upscale", 1)),
             mean=_triple(values["mean"]),
             std=_triple(values["std"]),
         )

@@ -22,15 +22,16 @@ def training_view(
     augment: Augment,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.uint8], Mask]:
-    """uint8 (H, W, 3) RGB and (H, W) ids -> (S, S, 3) and (S, S) with S = preprocess.size.
+    """uint8 (H, W, 3) RGB and (H, W) ids -> (S, S, 3) and (r S, r S), S = preprocess.size, r its upscale.
 
     What lies outside the picture is filled with the mean colour and is ignore in the mask. With the preset none the
     picture lies at the top left, fitted as for validation.
     """
     dice = rng.random(WARP_DICE + COLOUR_DICE + 4).tolist()
-    side, fitted = preprocess.size, preprocess.fitted((mask.shape[0], mask.shape[1]))
+    side, finer = preprocess.size, preprocess.upscale
+    fitted = preprocess.fitted((mask.shape[0], mask.shape[1]))
     geometry, rest = dice[:WARP_DICE], dice[WARP_DICE:]
-    patch = apply_warp(image, mask, draw_warp(mask, fitted, side, augment, geometry), side)
+    patch = apply_warp(image, mask, draw_warp(mask, fitted, side, augment, geometry), side, finer)
     colours, mirrors = rest[:COLOUR_DICE], rest[COLOUR_DICE:]
     view = recoloured(patch.image, augment, colours, rng)
     if patch.outside is not None:
@@ -38,7 +39,7 @@ def training_view(
         filling[:] = preprocess.filling
         view = np.asarray(cv2.copyTo(filling, patch.outside.view(np.uint8), view), np.uint8)
     view = pad_image(view, (side, side), preprocess.filling, patch.at)
-    ids = pad_mask(patch.mask, (side, side), patch.at)
+    ids = pad_mask(patch.mask, (finer * side, finer * side), (finer * patch.at[0], finer * patch.at[1]))
     view, ids = (_mirrored(plane, augment, mirrors) for plane in (view, ids))
     return _own(view, image), _own(ids, mask)
 

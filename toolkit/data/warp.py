@@ -32,7 +32,7 @@ class Patch:
     """The part of the square that the picture covers, not yet placed in it.
 
     image     uint8 (h, w, 3) RGB
-    mask      uint8 (h, w) of ids
+    mask      uint8 (r h, r w) of ids; r is 1 unless masks are to be finer than pictures
     at        row and column of the square where the patch begins
     outside   bool (h, w): pixels of the patch where there is no picture; None: there are none
     """
@@ -78,16 +78,16 @@ def draw_warp(mask: Mask, fitted: tuple[int, int], side: int, augment: Augment, 
     return Warp(size, degrees, augment.shift, places, shown)
 
 
-def apply_warp(image: Pixels, mask: Mask, warp: Warp, side: int) -> Patch:
-    """uint8 (H, W, 3) and (H, W) -> what of them is in a square of `side` pixels.
+def apply_warp(image: Pixels, mask: Mask, warp: Warp, side: int, finer: int = 1) -> Patch:
+    """uint8 (H, W, 3) and (H, W) -> what of them is in a square of `side` pixels, the mask `finer` times as fine.
 
     Pictures are averaged over areas where they shrink and are bilinear where they grow or turn; masks are sampled at
     the centres of the same pixels, so no id appears that was not there.
     """
-    return _turned(image, mask, warp, side) if warp.degrees else _upright(image, mask, warp, side)
+    return (_turned if warp.degrees else _upright)(image, mask, warp, side, finer)
 
 
-def _upright(image: Pixels, mask: Mask, warp: Warp, side: int) -> Patch:
+def _upright(image: Pixels, mask: Mask, warp: Warp, side: int, finer: int) -> Patch:
     """Cut what is needed, in whole pixels, then scale it: the same map without a pixel computed in vain."""
     spans, size, at = [], [], []
     for axis in (0, 1):
@@ -108,13 +108,12 @@ def _upright(image: Pixels, mask: Mask, warp: Warp, side: int) -> Patch:
         size.append(side)
         at.append(0)
     rows, columns = spans
-    target = size[0], size[1]
-    return Patch(
-        resize_image(image[rows, columns], target), resize_mask(mask[rows, columns], target), at=(at[0], at[1])
-    )
+    view = resize_image(image[rows, columns], (size[0], size[1]))
+    ids = resize_mask(mask[rows, columns], (finer * size[0], finer * size[1]))
+    return Patch(view, ids, at=(at[0], at[1]))
 
 
-def _turned(image: Pixels, mask: Mask, warp: Warp, side: int) -> Patch:
+def _turned(image: Pixels, mask: Mask, warp: Warp, side: int, finer: int) -> Patch:
     """Cut the surroundings of what is needed, reduce them to about the size in view, then turn.
 
     Reduced first, because bilinear sampling looks at four pixels, however many the picture has for one in view.
@@ -125,12 +124,14 @@ def _turned(image: Pixels, mask: Mask, warp: Warp, side: int) -> Patch:
     window = _needed(back, (H, W), scales, side)
     part = mask[window]
     few = _thinned(part)
-    turn = _indexed(back, window, (few.shape[0], few.shape[1]))
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    ids, others = (
-        np.asarray(cv2.warpAffine(few, turn, (side, side), flags=flags, borderValue=value), np.uint8)
-        for value in (IGNORE, 0)
-    )
+
+    def turned(finer: int, outside: int) -> Mask:
+        turn = _indexed(np.hstack([back[:, :2] / finer, back[:, 2:]]), window, (few.shape[0], few.shape[1]))
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(few, turn, (finer * side,) * 2, flags=flags, borderValue=outside), np.uint8)
+
+    ids = turned(finer, IGNORE)
+    outside = (ids if finer == 1 else turned(1, IGNORE)) != turned(1, 0)  # only what lies outside took both values
     seen = image[window]
     reduced = _reduced(part.shape[0], scales[0]), _reduced(part.shape[1], scales[1])
     view = cv2.warpAffine(
@@ -140,7 +141,7 @@ def _turned(image: Pixels, mask: Mask, warp: Warp, side: int) -> Patch:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,  # the filling must not bleed into the picture
     )
-    return Patch(np.asarray(view, np.uint8), ids, outside=ids != others)  # only what lies outside took both values
+    return Patch(np.asarray(view, np.uint8), ids, outside=outside)
 
 
 def _back(warp: Warp, full: tuple[int, int], side: int) -> Matrix:

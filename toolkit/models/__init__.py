@@ -1,7 +1,6 @@
 """Every model by name. Each one takes float (N, C, H, W) of any size and gives logits (N, K, H, W)."""
 
 from toolkit.models.entry import ModelEntry
-from toolkit.parameters import Choice, Number
 from toolkit.registry import Registry
 
 MODELS = Registry(

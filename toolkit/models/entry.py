@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolkit.errors import UsageError
+from toolkit.errors import CheckpointError, UsageError
 from toolkit.parameters import Parameter, Value, parse_parameters
 from toolkit.registry import Entry, Registry
 
@@ -41,10 +41,17 @@ class ChosenModel:
     entry: ModelEntry
     given: dict[str, Value]
 
-    @property
-    def is_own_code(self) -> bool:
-        """Whether building it runs code that is not of this package or its libraries."""
-        return self.entry is OWN
+
+def refuse_own_code(name: str) -> None:
+    """Raise CheckpointError if a model that a file names is code of the user's own.
+
+    Nothing that a file names is imported unasked: the file may come from elsewhere.
+    """
+    if name.strip().startswith("py:"):
+        raise CheckpointError(
+            f"its model is code of your own, {name}, which would be imported and run. If you trust it: "
+            "--allow-code (in Python allow_code=True)."
+        )
 
 
 SMP = ModelEntry("toolkit.models.smp:build", "any architecture and encoder of segmentation-models-pytorch")

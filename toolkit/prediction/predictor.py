@@ -56,8 +56,12 @@ class Predictor:
         return Prediction(mask, confidence, pixels, self.classes)
 
 
-def load(checkpoint: Path | str, *, device: str = "auto", amp: bool | None = None) -> Predictor:
+def load(
+    checkpoint: Path | str, *, device: str = "auto", amp: bool | None = None, allow_code: bool = False
+) -> Predictor:
     """Make a predictor from a checkpoint file (`runs/train-N/weights/best.safetensors`) or a run's folder.
+
+    allow_code   import and run the model's own code, if it is one of `py:module:callable`
 
     Raises CheckpointError if it cannot be used, UsageError if the device is not there.
     """
@@ -65,7 +69,7 @@ def load(checkpoint: Path | str, *, device: str = "auto", amp: bool | None = Non
     path = path / "weights" / "best.safetensors" if path.is_dir() else path
     saved = Checkpoint.load(path)
     try:
-        model = saved.build()
+        model = saved.build(allow_code=allow_code)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     return Predictor(model, saved.classes, saved.preprocess, choose_device(device, amp))

@@ -61,12 +61,14 @@ def predict(
     save: Sequence[str] = DEFAULT_SAVE,
     device: str = "auto",
     amp: bool | None = None,
+    allow_code: bool = False,
     progress: Progress = SILENT,
 ) -> PredictReport:
     """Predict files, folders and glob patterns and write the results to `out` or the next `runs/predict-N`.
 
     run, weights   a run's folder (its best checkpoint) or a checkpoint file; neither: the newest run
     save           kinds of output, see `toolkit.prediction.writers`
+    allow_code     import and run the model's own code, if it is one of `py:module:callable`
 
     A picture that cannot be read is reported and the others go on. Raises DataError if nothing can be predicted,
     CheckpointError if the checkpoint cannot be used, UsageError for wrong names.
@@ -78,7 +80,7 @@ def predict(
         raise UsageError(f"save: name at least one kind of output: {', '.join(WRITERS)}.")
     checkpoint = Path(weights) if weights is not None else _run(run).best
     found = find_sources([sources] if isinstance(sources, str | Path) else sources)
-    predictor = load(checkpoint, device=device, amp=amp)
+    predictor = load(checkpoint, device=device, amp=amp, allow_code=allow_code)
     root = new_folder(Path(out)) if out is not None else numbered_folder(RUNS, "predict")
 
     pixels = dict.fromkeys(predictor.classes.names, 0)

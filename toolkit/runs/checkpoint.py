@@ -19,6 +19,7 @@ from toolkit.files import write_bytes
 from toolkit.labels.classmap import ClassMap
 from toolkit.models.base import ModelSpec, SegmentationModel
 from toolkit.models.build import build_model
+from toolkit.models.entry import refuse_own_code
 from toolkit.runs.config import TrainConfig
 from toolkit.runs.integrity import checksum, require_file
 
@@ -95,7 +96,10 @@ class Checkpoint:
                 f"{path}: has format {about.get('format')}, this version reads {FORMAT}. Update seg-toolkit."
             )
         spec, classes = ModelSpec(**about["spec"]), ClassMap(tuple(about["classes"]))
-        if not all(type(number) is int and number > 0 for number in (spec.classes, spec.in_channels, spec.width or 1)):
+        if not all(
+            type(number) is int and number > 0
+            for number in (spec.classes, spec.in_channels, spec.width or 1, spec.upscale)
+        ):
             raise TypeError(f"{spec}")
         return cls(
             config=TrainConfig.from_dict(about["config"], "config"),
@@ -106,11 +110,19 @@ class Checkpoint:
             progress=about["progress"],
         )
 
-    def build(self) -> SegmentationModel:
-        """The model with these weights, in evaluation mode, on the CPU. Raises CheckpointError if they do not fit."""
-        spec = self.spec
+    def build(self, *, allow_code: bool = False) -> SegmentationModel:
+        """The model with these weights, in evaluation mode, on the CPU.
+
+        A model of the user's own (`py:module:callable`) runs that code, which has to be allowed: nothing that a file
+        names is imported unasked. Raises CheckpointError for it, or if the weights do not fit.
+        """
+        spec, name = self.spec, self.config.model
+        if not allow_code:
+            refuse_own_code(name)
         try:
-            model = build_model(self.config.model, spec.classes, in_channels=spec.in_channels, width=spec.width)
+            model = build_model(
+                name, spec.classes, in_channels=spec.in_channels, width=spec.width, upscale=spec.upscale
+            )
             model.load_state_dict(self.weights)
         except RuntimeError as error:
             raise CheckpointError(

@@ -45,6 +45,9 @@ class TrainConfig:
     width: int | None = _option(
         None, "Channels at full size, for models that offer it. [default: the model's own]", at_least=1, at_most=4096
     )
+    upscale: int = _option(
+        1, "Times that the mask is finer than what the network sees, for models that offer it.", at_least=1, at_most=8
+    )
     encoder_weights: str = _option(
         "auto", "imagenet, none or a FILE; auto: imagenet if it can be had, else none, said."
     )

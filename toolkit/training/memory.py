@@ -97,10 +97,10 @@ def _fits_host(plan: Plan, engine: Engine) -> Callable[[int], bool]:
 
 def _try(plan: Plan, engine: Engine, images: int) -> None:
     """The forward and backward pass of grey images, beside what the optimizer will need; nothing is learnt."""
-    size = plan.config.size
+    size, fine = plan.config.size, plan.config.size * plan.config.upscale
     grey = Batch(
         torch.full((images, size, size, 3), 128, dtype=torch.uint8),
-        torch.zeros((images, size, size), dtype=torch.uint8),
+        torch.zeros((images, fine, fine), dtype=torch.uint8),
         ("",) * images,
     )
     statistics = [(buffer, buffer.clone()) for buffer in engine.model.buffers()]

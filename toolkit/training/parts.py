@@ -29,7 +29,7 @@ def training_loader(plan: Plan, group: Group, largest: int, progress: Progress) 
     assert config.workers is not None
     samples: Samples = plan.train
     if config.cache == "disk":
-        longest = worth_keeping(config.size, plan.augment.scale[1] * math.sqrt(plan.augment.aspect))
+        longest = worth_keeping(config.size * config.upscale, plan.augment.scale[1] * math.sqrt(plan.augment.aspect))
         samples = group.main_first(lambda: open_cache(plan.train, longest, progress=progress))
     return TrainingLoader(
         TrainingSamples(samples, plan.preprocess, plan.augment, config.seed, len(plan.classes)),

@@ -19,6 +19,7 @@ from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
 from toolkit.models.build import build_model
 from toolkit.models.device import Device, choose_device
+from toolkit.models.entry import choose_model
 from toolkit.models.weights import LoadedWeights, imagenet_of, load_file_weights, load_imagenet
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
@@ -77,7 +78,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     With `fresh=False` (a run that is resumed) no encoder weights are looked for: the state brings all weights.
     Raises DatasetError, UsageError or CheckpointError before anything is written.
     """
-    MODELS.entry(config.model)  # names are checked before data is read
+    choose_model(config.model, MODELS)  # names are checked before data is read
     parse_loss(config.loss)
     augment = augment_by_name(config.augment)
     device = choose_device(own_device(config.device), config.amp)
@@ -123,8 +124,8 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     weights = weights_from_counts(config.class_weights, counts, classes)
 
     torch.manual_seed(config.seed % 2**63)
-    spec = ModelSpec(len(classes), width=config.width)
-    model = build_model(config.model, spec.classes, width=spec.width)
+    spec = ModelSpec(len(classes), width=config.width, upscale=config.upscale)
+    model = build_model(config.model, spec.classes, width=spec.width, upscale=spec.upscale)
     loaded = _load_encoder(model, config, progress) if fresh else None
     if config.sync_bn:
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
@@ -140,7 +141,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
         weights=weights,
         spec=spec,
         model=model,
-        preprocess=Preprocess(size=config.size),
+        preprocess=Preprocess(size=config.size, upscale=config.upscale),
         device=device,
         loss=build_loss(config.loss, tensor, len(classes)).to(device.handle),
         unread=tuple(told),

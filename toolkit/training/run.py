@@ -15,6 +15,7 @@ import toolkit
 from toolkit.errors import CheckpointError, DatasetError, Interrupted, RunError, SegError, UsageError
 from toolkit.files import held, remove_partial_files, write_bytes, write_text
 from toolkit.metrics import Confusion, Scores
+from toolkit.models.entry import refuse_own_code
 from toolkit.progress import SILENT, Progress
 from toolkit.runs.config import TrainConfig
 from toolkit.runs.folder import RunFolder
@@ -74,12 +75,14 @@ def train(
     *,
     out: Path | str | None = None,
     resume: Path | str | None = None,
+    allow_code: bool = False,
     progress: Progress = SILENT,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainReport:
     """Train a model; the run's folder is `out` (new or empty) or the next `runs/train-N`.
 
     resume        a run's folder: go on where it stopped, with its own options; `config` and `out` are not used
+    allow_code    to resume a run whose model is code of your own, `py:module:callable`
     should_stop   asked after every step; when true the state is saved and Interrupted is raised
 
     Started as one of several processes (torchrun), all of them train one model together.
@@ -87,6 +90,8 @@ def train(
     """
     existing = RunFolder.existing(Path(resume)) if resume is not None else None
     config = TrainConfig.read(existing.config) if existing else config or TrainConfig()
+    if existing and not allow_code:
+        refuse_own_code(config.model)
     check_track(config.track)
     group = join_group(config.device)
     log = TextLog(progress if group.is_main else SILENT)

@@ -126,9 +126,9 @@ class Stepper:
     def _as_many_as_others(self, batches: Sequence[Batch]) -> list[Batch]:
         """With grey pictures that teach nothing: SyncBatchNorm waits in every pass for all processes."""
         missing = round(self.group.largest(len(batches))) - len(batches)
-        size = self.plan.config.size
+        size, fine = self.plan.config.size, self.plan.config.size * self.plan.config.upscale
         grey = torch.full((1, size, size, 3), 128, dtype=torch.uint8)
-        return [*batches, *[Batch(grey, torch.full((1, size, size), IGNORE, dtype=torch.uint8), ())] * missing]
+        return [*batches, *[Batch(grey, torch.full((1, fine, fine), IGNORE, dtype=torch.uint8), ())] * missing]
 
     def _seed(self, number: int, index: int) -> int:
         step = self.plan.config.seed * 1_000_003 + number

@@ -1,0 +1,124 @@
+"""`py:module:callable`: a model of the user's own, found as Python finds modules, then in the working folder.
+
+The callable, a function or a class, is given what its parameters are called: `spec` (a ModelSpec), or the number of
+classes (`classes`, `num_classes`, `n_classes`, `n_class`) and, if it wants them, the input channels (`in_channels`,
+`channels`, `n_channels`, `in_chans`). It gives a SegmentationModel, or any module from float (N, C, H, W) to logits
+(N, K, h, w), which are enlarged bilinearly to the image's size; also a tuple, list or dict of them, of which the first
+is meant.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from toolkit.errors import RunError, UsageError
+from toolkit.models.base import ModelSpec, SegmentationModel
+
+_NAMES = {
+    "spec": lambda spec: spec,
+    **dict.fromkeys(("classes", "num_classes", "n_classes", "n_class"), lambda spec: spec.classes),
+    **dict.fromkeys(("in_channels", "channels", "n_channels", "in_chans"), lambda spec: spec.in_channels),
+    "width": lambda spec: spec.width,
+    "upscale": lambda spec: spec.upscale,
+}
+
+
+class ForeignModel(SegmentationModel):
+    """Any module behind the contract. Its `encoder` or `backbone`, if it has one, is what freezing stops."""
+
+    def __init__(self, module: nn.Module, classes: int, name: str) -> None:
+        super().__init__()
+        self.module = module
+        self._classes, self._name = classes, name
+        self.stride = int(getattr(module, "stride", 1))
+
+    @property
+    def encoder(self) -> nn.Module:  # type: ignore[override]
+        for name in ("encoder", "backbone"):
+            part = getattr(self.module, name, None)
+            if isinstance(part, nn.Module):
+                return part
+        return nn.Identity()
+
+    def decode(self, images: torch.Tensor) -> torch.Tensor:
+        output: Any = self.module(images)
+        if isinstance(output, dict):
+            output = output["out"] if "out" in output else next(iter(output.values()))
+        if isinstance(output, tuple | list):
+            output = output[0]
+        wanted = (images.shape[0], self._classes)
+        if not isinstance(output, torch.Tensor) or output.ndim != 4 or tuple(output.shape[:2]) != wanted:
+            got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+            raise RunError(f"{self._name}: logits ({wanted[0]}, {wanted[1]}, H, W) are needed, got {got}.")
+        if output.shape[2:] != images.shape[2:]:
+            output = F.interpolate(output, size=images.shape[2:], mode="bilinear", align_corners=False)
+        return output
+
+
+def build(spec: ModelSpec, module: str, name: str) -> SegmentationModel:
+    """Import the module and call what is named. Raises UsageError if there is no such thing or it gives no module."""
+    place = f"py:{module}:{name}"
+    maker = _find(module, name, place)
+    try:
+        model = maker(**_arguments(maker, spec, place))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"model: {place} failed: {type(error).__name__}: {_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model: {place} gave {type(model).__name__}, a torch.nn.Module is needed.")
+    return model if isinstance(model, SegmentationModel) else ForeignModel(model, spec.classes, place)
+
+
+def _find(module: str, name: str, place: str) -> Callable[..., Any]:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, so that no file here takes the place of a library
+    importlib.invalidate_caches()
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise UsageError(f"model: {place}: {module} imports {error.name}, which is not installed.") from error
+        raise UsageError(
+            f"model: {place}: there is no module {module}. It is looked for among the installed ones and in {here}."
+        ) from None
+    except Exception as error:
+        raise UsageError(
+            f"model: {place}: importing {module} failed: {type(error).__name__}: {_line(error)}"
+        ) from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"model: {place}: {module} has nothing called {name}.")
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"model: {place} is no function or class.")
+    return found  # type: ignore[no-any-return]
+
+
+def _arguments(maker: Callable[..., Any], spec: ModelSpec, place: str) -> dict[str, Any]:
+    given, unknown = {}, []
+    for parameter in inspect.signature(maker).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.name in _NAMES and parameter.kind is not parameter.POSITIONAL_ONLY:
+            given[parameter.name] = _NAMES[parameter.name](spec)
+        elif parameter.default is parameter.empty:
+            unknown.append(parameter.name)
+    if unknown:
+        raise UsageError(
+            f"model: {place}: nothing is known to give as {', '.join(unknown)}. Name parameters spec, or classes and "
+            "in_channels, and give the others defaults."
+        )
+    return given
+
+
+def _line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or "no reason given")[:300]
