@@ -31,13 +31,15 @@ _NAMES = {
 
 
 class ForeignModel(SegmentationModel):
-    """Any module behind the contract. Its `encoder` or `backbone`, if it has one, is what freezing stops."""
+    """Any module behind the contract. Its `encoder` or `backbone`, if it has one, is what freezing stops; inputs are
+    padded to a multiple of its `stride`, if that is a whole number."""
 
     def __init__(self, module: nn.Module, classes: int, name: str) -> None:
         super().__init__()
         self.module = module
         self._classes, self._name = classes, name
-        self.stride = int(getattr(module, "stride", 1))
+        stride = getattr(module, "stride", 1)
+        self.stride = stride if type(stride) is int and stride > 0 else 1
 
     @property
     def encoder(self) -> nn.Module:  # type: ignore[override]
@@ -59,7 +61,8 @@ class ForeignModel(SegmentationModel):
             raise RunError(f"{self._name}: logits ({wanted[0]}, {wanted[1]}, H, W) are needed, got {got}.")
         if output.shape[2:] != images.shape[2:]:
             output = F.interpolate(output, size=images.shape[2:], mode="bilinear", align_corners=False)
-        return output
+        logits: torch.Tensor = output
+        return logits
 
 
 def build(spec: ModelSpec, module: str, name: str) -> SegmentationModel:
