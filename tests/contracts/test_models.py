@@ -1,5 +1,10 @@
-"""What every model of the table promises; a new model is tested by being listed."""
+"""What every model of the table promises; a new model is tested by being listed.
 
+Sizes, classes and figures are checked of all, on torch's device without memory; what takes arithmetic, of one of each
+kind: the smallest of those that share their code.
+"""
+
+import copy
 import functools
 import io
 
@@ -11,23 +16,117 @@ from toolkit.errors import UsageError
 from toolkit.models import MODELS
 from toolkit.models.base import SegmentationModel
 from toolkit.models.build import build_model
+from toolkit.models.figures import figures
+from toolkit.parameters import Choice
 
-every_model = pytest.mark.parametrize("name", list(MODELS))
+SMALL = {"fc": "32"}
+"""Values of options that make a model small."""
+
+
+def smaller(name: str) -> str:
+    """With options that make it small, if it has them."""
+    given = [f"{option.name}={SMALL[option.name]}" for option in MODELS.entry(name).options if option.name in SMALL]
+    return f"{name}:{','.join(given)}" if given else name
+
+
+def representatives() -> list[str]:
+    """All that can be made small, and of the others the smallest of those that share a builder."""
+    found, smallest = [], dict[str, str]()
+    for name in MODELS:
+        entry = MODELS.entry(name)
+        if entry.has_width or smaller(name) != name:
+            found.append(smaller(name))
+        elif entry.target not in smallest or entry.parameters < MODELS.entry(smallest[entry.target]).parameters:
+            smallest[entry.target] = name
+    return found + list(smallest.values())
+
+
+def variants() -> list[str]:
+    """Each representative with each other word that one of its options takes."""
+    found = []
+    for name in representatives():
+        table_name, colon, rest = name.partition(":")
+        for option in MODELS.entry(table_name).options:
+            if isinstance(option, Choice) and option.name != "encoder":
+                default = MODELS.entry(table_name).given.get(option.name, option.default)
+                words = [word for word in option.words if word != default]
+                found += [f"{table_name}:{rest}{',' if colon else ''}{option.name}={word}" for word in words]
+    return found
+
+
+all_models = pytest.mark.parametrize("name", list(MODELS))
+every_model = pytest.mark.parametrize("name", representatives())
 
 
 def build(name: str, classes: int = 3, in_channels: int = 3) -> SegmentationModel:
-    """A small one where the model offers a width."""
+    """A small one where the model offers a width; equal arguments give equal models."""
+    return copy.deepcopy(drawn(name, classes, in_channels))
+
+
+@functools.cache
+def drawn(name: str, classes: int = 3, in_channels: int = 3) -> SegmentationModel:
     torch.manual_seed(0)
-    try:
-        return build_model(name, classes, in_channels=in_channels, width=4)
-    except UsageError:
-        return build_model(name, classes, in_channels=in_channels)
+    width = 4 if MODELS.entry(name.partition(":")[0]).has_width else None
+    return build_model(name, classes, in_channels=in_channels, width=width)
 
 
 @functools.cache
 def resting(name: str, classes: int = 3, in_channels: int = 3) -> SegmentationModel:
     """Shared by the tests that only look."""
     return build(name, classes, in_channels).eval()
+
+
+@all_models
+def test_the_table_says_the_truth(name: str) -> None:
+    entry, found = MODELS.entry(name), figures(name)
+    assert (entry.parameters, entry.stride) == (found.parameters, found.stride)
+    assert entry.gflops == pytest.approx(found.gflops, abs=0.06)
+    assert entry.summary and entry.source
+
+
+@all_models
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("classes", "in_channels", "size"), [(2, 1, (77, 1)), (21, 3, (48, 131)), (5, 4, (1, 64))])
+def test_any_size_classes_and_channels(
+    name: str, training: bool, classes: int, in_channels: int, size: tuple[int, int]
+) -> None:
+    with torch.device("meta"):
+        model = build_model(name, classes, in_channels=in_channels).train(training)
+        outputs = model.all_logits(torch.empty(1, in_channels, *size))
+    assert [tuple(output.shape) for output in outputs] == [(1, classes, *size)] * (1 + len(model.side_weights))
+
+
+@pytest.mark.parametrize("name", variants())
+def test_every_word_of_every_option_gives_a_model_that_learns(name: str) -> None:
+    model = build(name).train()
+    loss_of(model, torch.randn(1, 3, 33, 40)).backward()  # type: ignore[no-untyped-call]
+    assert deaf(model) == []
+    usual = representatives_of(name)
+    assert any(
+        key not in usual.state_dict() or usual.state_dict()[key].shape != value.shape
+        for key, value in model.state_dict().items()
+    ) or not torch.equal(model.eval()(torch.ones(1, 3, 32, 32)), usual.eval()(torch.ones(1, 3, 32, 32))), (
+        "the option changes nothing"
+    )
+
+
+def representatives_of(variant: str) -> SegmentationModel:
+    return build(smaller(variant.partition(":")[0]))
+
+
+def loss_of(model: SegmentationModel, images: torch.Tensor) -> torch.Tensor:
+    """As training has it: cross-entropy of the logits, and of the side outputs with their weights."""
+    targets = torch.randint(0, 3, (len(images), *images.shape[2:]), generator=torch.Generator().manual_seed(0))
+    outputs = model.all_logits(images)
+    losses = [nn.functional.cross_entropy(output, targets) for output in outputs]
+    return losses[0] + sum(w * loss for w, loss in zip(model.side_weights, losses[1:], strict=True))
+
+
+def deaf(model: SegmentationModel) -> list[str]:
+    """Parameters that learn nothing."""
+    return [
+        key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()
+    ]
 
 
 @every_model
@@ -40,11 +139,10 @@ def test_logits_have_the_images_size_whatever_it_is(name: str, size: tuple[int, 
 
 
 @every_model
-@pytest.mark.parametrize(("classes", "in_channels"), [(2, 1), (21, 3), (2, 4)])
-def test_any_number_of_classes_and_channels(name: str, classes: int, in_channels: int) -> None:
+def test_the_logits_are_the_first_of_all_outputs(name: str) -> None:
+    images = torch.randn(2, 3, 33, 40)
     with torch.inference_mode():
-        logits = build(name, classes, in_channels).eval()(torch.randn(1, in_channels, 19, 22))
-    assert logits.shape == (1, classes, 19, 22)
+        torch.testing.assert_close(resting(name)(images), resting(name).all_logits(images)[0])
 
 
 @every_model
@@ -72,11 +170,8 @@ def test_logits_change_where_the_picture_does(name: str, at: tuple[int, int]) ->
 @every_model
 def test_every_parameter_learns_from_a_batch_of_one(name: str) -> None:
     model = build(name).train()
-    loss = nn.functional.cross_entropy(model(torch.randn(1, 3, 33, 40)), torch.randint(0, 3, (1, 33, 40)))
-    loss.backward()  # type: ignore[no-untyped-call]
-    deaf = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
-    assert deaf == []
-    assert [key for key, p in model.named_parameters() if p.grad is not None and not p.grad.any()] == []
+    loss_of(model, torch.randn(1, 3, 33, 40)).backward()  # type: ignore[no-untyped-call]
+    assert deaf(model) == []
 
 
 @every_model
@@ -116,20 +211,21 @@ def statistics(model: nn.Module) -> dict[str, torch.Tensor]:
 @every_model
 def test_frozen_encoder_rests_and_wakes_up_again(name: str) -> None:
     model = build(name).train()
-    images, targets = torch.randn(2, 3, 32, 32), torch.randint(0, 3, (2, 32, 32))
+    images = torch.randn(2, 3, 32, 32)
 
     model.freeze_encoder(True)
     before = statistics(model.encoder)
-    nn.functional.cross_entropy(model(images), targets).backward()  # type: ignore[no-untyped-call]
+    loss_of(model, images).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is None for p in model.encoder.parameters())
-    outside = [p for key, p in model.named_parameters() if not key.startswith("encoder.")]
+    learning = {id(p) for p in model.encoder.parameters()}
+    outside = [p for p in model.parameters() if id(p) not in learning]
     assert outside and all(p.grad is not None for p in outside)
     for key, value in statistics(model.encoder).items():
         torch.testing.assert_close(value, before[key], atol=0, rtol=0)
 
     model.train()
     model.freeze_encoder(False)
-    nn.functional.cross_entropy(model(images), targets).backward()  # type: ignore[no-untyped-call]
+    loss_of(model, images).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None for p in model.encoder.parameters())
     if before:
         assert any(not torch.equal(value, before[key]) for key, value in statistics(model.encoder).items())
@@ -148,8 +244,9 @@ def test_unfreezing_while_evaluating_keeps_the_statistics_at_rest(name: str) -> 
 
 @every_model
 def test_equal_seeds_draw_equal_models(name: str) -> None:
-    one, two = build(name).state_dict(), build(name).state_dict()
-    assert all(torch.equal(value, two[key]) for key, value in one.items())
+    once = drawn(name).state_dict()
+    drawn.cache_clear()
+    assert all(torch.equal(value, once[key]) for key, value in drawn(name).state_dict().items())
 
 
 @every_model
