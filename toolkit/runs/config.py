@@ -49,7 +49,11 @@ class TrainConfig:
         1, "Times that the mask is finer than what the network sees, for models that offer it.", at_least=1, at_most=8
     )
     encoder_weights: str = _option(
-        "auto", "imagenet, none or a FILE; auto: imagenet if it can be had, else none, said."
+        "auto", "imagenet, none, a FILE or a folder; auto: imagenet if it can be had, else none, said."
+    )
+    weights: str | None = _option(
+        None,
+        "Begin with all weights of a model: a run, or a FILE of seg or of a tutorial. [default: the encoder's only]",
     )
     epochs: int = _option(100, "Passes over the training images.", at_least=1, at_most=1_000_000)
     batch: int | str = _option(

@@ -1,5 +1,6 @@
 """Everything that is settled before the first step: data, classes, weights, model, precision, options."""
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -20,9 +21,11 @@ from toolkit.models.base import ModelSpec, SegmentationModel
 from toolkit.models.build import build_model
 from toolkit.models.device import Device, choose_device
 from toolkit.models.entry import choose_model
-from toolkit.models.weights import LoadedWeights, imagenet_of, load_file_weights, load_imagenet
+from toolkit.models.weights import LoadedWeights, imagenet_of, load_file_weights, load_imagenet, load_model_weights
 from toolkit.progress import Progress
+from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.config import TrainConfig
+from toolkit.runs.folder import RunFolder
 from toolkit.training.group import own_device
 from toolkit.training.launch import is_one_of_several
 from toolkit.training.optim import default_lr
@@ -126,13 +129,13 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     torch.manual_seed(config.seed % 2**63)
     spec = ModelSpec(len(classes), width=config.width, upscale=config.upscale)
     model = build_model(config.model, spec.classes, width=spec.width, upscale=spec.upscale)
-    loaded = _load_encoder(model, config, progress) if fresh else None
+    loaded = _load_weights(model, config, classes, progress) if fresh else None
     if config.sync_bn:
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
     tensor = None if weights.weights is None else torch.tensor(weights.weights, dtype=torch.float32)
     return Plan(
-        config=_settled(config, model, weights, augment, device, pretrained=loaded is not None),
+        config=_settled(config, model, weights, augment, device, loaded),
         folder=folder,
         classes=classes,
         train=train,
@@ -162,27 +165,50 @@ def _stems(folder: VocFolder, side: str, fold: int | None) -> tuple[str, ...]:
     return stems
 
 
-def _load_encoder(model: SegmentationModel, config: TrainConfig, progress: Progress) -> LoadedWeights | None:
-    choice = config.encoder_weights
-    if choice == "none" or (choice == "auto" and not imagenet_of(model)):
+def _load_weights(
+    model: SegmentationModel, config: TrainConfig, classes: ClassMap, progress: Progress
+) -> LoadedWeights | None:
+    """What the model begins with, None if it knows nothing yet."""
+    choice, imagenet = config.encoder_weights, imagenet_of(model)
+    if config.weights is not None:
+        if choice not in ("auto", "none"):
+            raise UsageError(
+                f"weights: {config.weights} fills the encoder too. Leave out --encoder-weights {choice}, or --weights."
+            )
+        best = RunFolder(Path(config.weights)).best
+        path = best if best.is_file() else Path(config.weights)
+        loaded = _told(load_model_weights(model, path), "Weights", progress)
+        _warn_of_other_classes(path, classes, progress)
+        return loaded
+    if choice == "none" or (choice == "auto" and not imagenet):
         return None
-    if choice in ("auto", "imagenet"):
-        if not imagenet_of(model):
-            raise UsageError(f"encoder weights: there are no ImageNet weights for {config.model}. Use none or a FILE.")
-        try:
-            loaded = load_imagenet(model)
-        except CheckpointError as error:
-            if choice == "imagenet":
-                raise
-            progress.warn(f"{error} Going on without learnt weights: expect to need many more images and epochs.")
-            return None
-    else:
-        loaded = load_file_weights(model, Path(choice))
-    progress.say(f"Encoder weights: {loaded.source}, {loaded.matched} of {loaded.expected} tensors.")
-    if loaded.left_over:
-        progress.say(
-            f"  not used: {len(loaded.left_over)} ({', '.join(loaded.left_over[:4])}{', ...' if len(loaded.left_over) > 4 else ''})"
-        )
+    if choice not in ("auto", "imagenet"):
+        return _told(load_file_weights(model, Path(choice)), "Encoder weights", progress)
+    if not imagenet:
+        raise UsageError(f"encoder weights: there are no ImageNet weights for {config.model}. Use none or a FILE.")
+    try:
+        return _told(load_imagenet(model), "Encoder weights", progress)
+    except CheckpointError as error:
+        if choice == "imagenet":
+            raise
+        progress.warn(f"{error} Going on without learnt weights: expect to need many more images and epochs.")
+        return None
+
+
+def _warn_of_other_classes(path: Path, classes: ClassMap, progress: Progress) -> None:
+    with contextlib.suppress(CheckpointError):  # other people's files name no classes
+        names = Checkpoint.load(path).classes.names
+        if len(names) == len(classes) and names != classes.names:
+            progress.warn(
+                f"{path}: was trained for {', '.join(names)}, in this order; the dataset has {', '.join(classes.names)}."
+            )
+
+
+def _told(loaded: LoadedWeights, what: str, progress: Progress) -> LoadedWeights:
+    first, *others = loaded.lines()
+    progress.say(f"{what}: {first}")
+    for line in others:
+        progress.say(line)
     return loaded
 
 
@@ -192,16 +218,15 @@ def _settled(
     weights: ClassWeights,
     augment: Augment,
     device: Device,
-    *,
-    pretrained: bool,
+    loaded: LoadedWeights | None,
 ) -> TrainConfig:
     if config.freeze_epochs is not None and config.freeze_epochs > config.epochs:
         raise UsageError(f"freeze_epochs: {config.freeze_epochs} is more than the {config.epochs} epochs there are.")
-    frozen = config.epochs // _FREEZE_SHARE if pretrained else 0
+    frozen = config.epochs // _FREEZE_SHARE if loaded is not None and (config.weights is None or loaded.missing) else 0
     workers = 0 if device.handle.type == "cpu" else min(8, torch.get_num_threads())
     return replace(
         config,
-        lr=default_lr(config.optimizer, model, pretrained=pretrained) if config.lr is None else config.lr,
+        lr=default_lr(config.optimizer, model, pretrained=loaded is not None) if config.lr is None else config.lr,
         freeze_epochs=frozen if config.freeze_epochs is None else config.freeze_epochs,
         workers=workers if config.workers is None else config.workers,
         class_weights=weights.choice,

@@ -1,0 +1,80 @@
+"""Training that begins with the weights of a whole model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.datasets import write_voc
+from tests.training.tiny import Listener, tiny_config
+from toolkit.errors import CheckpointError, UsageError
+from toolkit.models.build import build_model
+from toolkit.training.plan import make_plan
+from toolkit.training.run import TrainReport, train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainReport:
+    root = tmp_path_factory.mktemp("start")
+    return train(tiny_config(write_voc(root / "voc"), width=4), out=root / "run")
+
+
+def begun(report: TrainReport, weights: Path | str, **changes: object) -> tuple[dict[str, torch.Tensor], Listener]:
+    """The weights that a training would begin with, and what is said."""
+    listener = Listener()
+    dataset = changes.pop("dataset", None) or report.run.root.parent / "voc"
+    plan = make_plan(tiny_config(Path(str(dataset)), weights=str(weights), **changes), listener)
+    return plan.model.state_dict(), listener
+
+
+@pytest.mark.parametrize("of_a_run", [True, False])
+def test_it_goes_on_from_a_run_or_a_checkpoint(trained: TrainReport, of_a_run: bool) -> None:
+    state, listener = begun(trained, trained.run.root if of_a_run else trained.best)
+    learnt = load_file(trained.best)
+    assert all(torch.equal(value, learnt[key]) for key, value in state.items())
+    total = sum(not key.endswith("num_batches_tracked") for key in learnt)
+    assert listener.said[-1] == f"Weights: {trained.best}, {total} of {total} tensors."
+    assert listener.warned == []
+
+
+def test_nothing_rests_when_all_has_learnt_and_the_rate_is_that_of_learnt_weights(trained: TrainReport) -> None:
+    plan = make_plan(tiny_config(trained.run.root.parent / "voc", weights=str(trained.best), epochs=10), Listener())
+    assert (plan.config.freeze_epochs, plan.config.lr) == (0, 1e-4)
+
+
+def test_with_another_number_of_classes_only_the_head_is_new(trained: TrainReport, tmp_path: Path) -> None:
+    dataset = write_voc(tmp_path / "voc", names=("_background_", "a", "b", "c"))
+    state, listener = begun(trained, trained.best, dataset=dataset)
+    learnt = load_file(trained.best)
+    assert [key for key, value in state.items() if not torch.equal(value, learnt[key])] == ["head.weight", "head.bias"]
+    assert any("left random: 2 (head.weight, head.bias)" in line for line in listener.said)
+
+
+def test_classes_of_other_names_are_said(trained: TrainReport, tmp_path: Path) -> None:
+    dataset = write_voc(tmp_path / "voc")
+    names = dataset / "class_names.txt"
+    before = names.read_text(encoding="utf-8").split()
+    names.write_text("\n".join([before[0], before[2], before[1], *before[3:]]) + "\n", encoding="utf-8")
+    _, listener = begun(trained, trained.best, dataset=dataset)
+    (warning,) = listener.warned
+    assert f"was trained for {', '.join(before)}, in this order" in warning
+
+
+def test_a_tutorials_checkpoint_of_vgg16_unet_fills_all(trained: TrainReport, tmp_path: Path) -> None:
+    model = build_model("vgg16-unet", 3)
+    renamed = {
+        key.replace("encoder.", "vgg.").replace("head.", "final."): value for key, value in model.state_dict().items()
+    }
+    for stage in range(4):
+        renamed = {key.replace(f"decoder.{stage}.", f"up_concat{4 - stage}."): v for key, v in renamed.items()}
+    torch.save(renamed, tmp_path / "unet_vgg_voc.pth")
+    state, _ = begun(trained, tmp_path / "unet_vgg_voc.pth", model="vgg16-unet", width=None, encoder_weights="auto")
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+def test_a_checkpoint_of_another_model_and_two_sources_are_refused(trained: TrainReport) -> None:
+    with pytest.raises(CheckpointError, match=r"best\.safetensors: .*tensors fit this model"):
+        begun(trained, trained.best, width=8)
+    with pytest.raises(UsageError, match="fills the encoder too"):
+        begun(trained, trained.best, encoder_weights="imagenet")
