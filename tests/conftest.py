@@ -2,9 +2,14 @@
 
 import os
 import signal
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+if sys.dont_write_bytecode:  # importing torch then takes twice as long, in every process that tests start
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(tempfile.gettempdir(), "seg-tests-bytecode"))
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes test at a time, and many start others
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -18,6 +18,9 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+_HELD: set[int] = set()
+"""Descriptors of the locks that this process holds."""
+
 
 @contextlib.contextmanager
 def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
@@ -58,6 +61,8 @@ def keep_as(path: Path, name: Path) -> None:
         except OSError:
             shutil.copyfile(path, partial)
         os.replace(partial, name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)  # renaming does nothing if both names are of one file already
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(partial)
@@ -70,12 +75,13 @@ def keep_as(path: Path, name: Path) -> None:
 def held(path: Path, message: str) -> Iterator[None]:
     """Hold a lock file while the block runs. Raises SegError with `message` if another process holds it.
 
-    The system lets go of it when a process ends, however that comes about.
+    The system lets go of it when a process ends, however that comes about; processes forked from it do not hold it.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise SegError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    _HELD.add(descriptor)
     try:
         if fcntl is not None:
             try:
@@ -86,7 +92,18 @@ def held(path: Path, message: str) -> Iterator[None]:
                 pass  # a file system without locks
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _HELD:  # not so in a forked process that comes by here
+            _HELD.remove(descriptor)
+            os.close(descriptor)
+
+
+def _let_go() -> None:
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+if hasattr(os, "register_at_fork"):  # a loader process may outlive the run that was killed
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def remove_partial_files(folder: Path) -> None:

@@ -116,7 +116,6 @@ def test_train_without_lists_and_with_broken_masks(tmp_path: Path, labelme_dir: 
             broken = mask.point(lambda value: 255 if value == 0 else 77)
         broken.save(path)
     expect(tmp_path, ("train", "--model", "unet"), 1, "holds the value 77", "class_names.txt")
-    expect(tmp_path, ("train", "--device", "cuda:77"), 2, "cuda:77", "cpu")
 
 
 def test_predict_with_a_broken_checkpoint(tmp_path: Path) -> None:

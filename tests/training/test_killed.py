@@ -15,15 +15,6 @@ from tests.training.tiny import log_of, timeless, tiny_config
 KILLS = int(os.environ.get("SEG_KILLS", "3"))
 SEED = os.environ.get("SEG_KILLS_SEED", "1")
 
-# torch._dynamo, which torch loads at the first step of any optimizer, takes more than a second: loaded before the
-# process divides, it does so once, and kills come while a run works instead of while it loads modules
-PROGRAM = """
-import torch._dynamo
-from tests.training import killing
-killing.LONGEST = 0.3
-raise SystemExit(killing.main())
-"""
-
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")
 def test_killed_at_random_moments(tmp_path: Path) -> None:
@@ -35,7 +26,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(config.to_yaml(), encoding="utf-8")
     done = subprocess.run(
         [
-            *(sys.executable, "-c", PROGRAM, str(tmp_path), str(KILLS), SEED),
+            *(sys.executable, "-m", "tests.training.killing", str(tmp_path), str(KILLS), SEED),
             *(str(tmp_path / f"{name}.yaml") for name in ways),
         ],
         cwd=Path(__file__).parents[2],

@@ -1,11 +1,14 @@
 """A file under its final name is always a whole one."""
 
+import os
+import select
+import signal
 from pathlib import Path
 
 import pytest
 
 from toolkit.errors import SegError, UsageError
-from toolkit.files import files_below, new_folder, numbered_folder, write_text, writing
+from toolkit.files import files_below, held, keep_as, new_folder, numbered_folder, write_text, writing
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -69,3 +72,38 @@ def test_files_below_leaves_out_what_is_hidden_or_made_by_seg(tmp_path: Path) ->
     (tmp_path / "b" / "loop").symlink_to(tmp_path, target_is_directory=True)
     found = {path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path) if path.is_file()}
     assert found == {"a.json", "b/a.json", "b/z.json", "runs/mine/e.json"}
+
+
+def test_a_file_kept_under_a_second_name_again_leaves_no_third(tmp_path: Path) -> None:
+    state, good = tmp_path / "state.pt", tmp_path / "good.pt"
+    state.write_bytes(b"state")
+    keep_as(state, good)
+    keep_as(state, good)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good.pt", "state.pt"]
+    assert good.read_bytes() == b"state"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")
+def test_a_lock_is_not_held_by_processes_that_outlive_its_owner(tmp_path: Path) -> None:
+    """Loader processes may live on for seconds after their run was killed, which must not stop it from going on."""
+    lock, (reader, writer) = tmp_path / ".lock", os.pipe()
+    owner = os.fork()
+    if not owner:
+        with held(lock, "taken"):
+            if not os.fork():
+                select.select([reader], [], [], 3)  # lives on
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(owner, 0)
+    with held(lock, "taken"):
+        other = os.fork()
+        if not other:
+            try:
+                with held(lock, "taken"):
+                    os._exit(1)
+            except SegError:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]) == 0, "who holds it, holds it against others"
+    os.write(writer, b"x")
+    os.close(reader)
+    os.close(writer)

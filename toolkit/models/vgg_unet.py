@@ -1,4 +1,4 @@
-"""VGG16-UNet, as the labelme -> VOC -> U-Net tutorials have it: 24,892,437 parameters at 21 classes.
+"""VGG U-Nets; with VGG16, the model of the labelme -> VOC -> U-Net tutorials: 24,892,437 parameters at 21 classes.
 
 64 ─────────────────────────────► 128 concat ► 64 ► 64 ► 1x1 ► K
   128 ───────────────────► 256+128 ► 128 ► 128 ▲ x2
@@ -7,25 +7,26 @@
            512 ▲ x2
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolkit.models.base import ModelSpec, SegmentationModel, initialise
+from toolkit.models.base import ModelSpec, SegmentationModel, initialise, undecide
+from toolkit.models.foreign_names import accept_names
 from toolkit.models.vgg_encoder import VggEncoder
 
 DECODER_CHANNELS = (512, 256, 128, 64)
 
-_TUTORIAL_PREFIXES = {
-    "vgg.": "encoder.",
+TUTORIAL_DECODER = {
     "up_concat4.": "decoder.0.",
     "up_concat3.": "decoder.1.",
     "up_concat2.": "decoder.2.",
     "up_concat1.": "decoder.3.",
     "final.": "head.",
 }
+"""What the tutorials call the parts of the decoder, and what they are called here."""
 
 
 class UpBlock(nn.Module):
@@ -38,32 +39,38 @@ class UpBlock(nn.Module):
         self.up = nn.UpsamplingBilinear2d(scale_factor=2)
 
     def forward(self, skip: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """(N, C1, 2H, 2W) and (N, C2, H, W), C1 + C2 = in_channels -> (N, out_channels, 2H, 2W)."""
         x = torch.cat([skip, self.up(x)], dim=1)
         x = F.relu(self.conv1(x), inplace=True)
         return F.relu(self.conv2(x), inplace=True)
 
 
-class Vgg16UNet(SegmentationModel):
-    """VGG16 encoder, four decoder stages of 512, 256, 128 and 64 channels, 1x1 head.
+def up_blocks(channels: tuple[int, ...]) -> nn.ModuleList:
+    """The tutorials' four decoder stages over features of these channels (finest first), coarsest stage first."""
+    befores = (channels[-1], *DECODER_CHANNELS[:-1])
+    return nn.ModuleList(
+        UpBlock(below + skip, out)
+        for below, skip, out in zip(befores, reversed(channels[:-1]), DECODER_CHANNELS, strict=True)
+    )
+
+
+class VggUNet(SegmentationModel):
+    """VGG encoder, four decoder stages of 512, 256, 128 and 64 channels, 1x1 head.
 
     Also loads the tutorial's own parameter names (`vgg.*`, `up_concat*.*`, `final.*`).
     """
 
     stride = VggEncoder.stride
+    foreign_names: Mapping[str, str] = {"vgg.": "encoder.", **TUTORIAL_DECODER}
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, encoder: str) -> None:
         super().__init__()
-        self.encoder = VggEncoder(spec.in_channels)
-        stages = []
-        below = self.encoder.channels[-1]
-        for skip, out in zip(reversed(self.encoder.channels[:-1]), DECODER_CHANNELS, strict=True):
-            stages.append(UpBlock(below + skip, out))
-            below = out
-        self.decoder = nn.ModuleList(stages)
-        self.head = nn.Conv2d(below, spec.classes, 1)
+        self.encoder = VggEncoder(spec.in_channels, encoder)
+        self.decoder = up_blocks(self.encoder.channels)
+        self.head = nn.Conv2d(DECODER_CHANNELS[-1], spec.classes, 1)
         initialise(self)
-        nn.init.normal_(self.head.weight, std=0.01)
-        self.register_load_state_dict_pre_hook(_rename_tutorial_keys)  # type: ignore[no-untyped-call]
+        undecide(self.head)
+        accept_names(self, self.foreign_names)
 
     def decode(self, images: torch.Tensor) -> torch.Tensor:
         *skips, x = self.encoder(images)
@@ -73,13 +80,9 @@ class Vgg16UNet(SegmentationModel):
         return logits
 
 
-def build(spec: ModelSpec, encoder: str = "vgg16") -> Vgg16UNet:
-    """Build with random weights."""
-    return Vgg16UNet(spec)
+def build(spec: ModelSpec, encoder: str = "vgg16") -> VggUNet:
+    """Build with random weights.
 
-
-def _rename_tutorial_keys(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    for key in list(state):
-        for old, new in _TUTORIAL_PREFIXES.items():
-            if key.startswith(prefix + old):
-                state[prefix + new + key[len(prefix + old) :]] = state.pop(key)
+    encoder    vgg11, vgg13, vgg16, vgg19, or one of them with `_bn`
+    """
+    return VggUNet(spec, encoder)

@@ -1,4 +1,7 @@
-"""The tutorials' model, rebuilt here from their text, is the reference."""
+"""The tutorials' model, rebuilt here from their text, is the reference; for the encoders, torchvision's VGG."""
+
+import copy
+import pickle
 
 import pytest
 import torch
@@ -6,7 +9,12 @@ import torchvision
 from torch import nn
 
 from toolkit.errors import UsageError
+from toolkit.models.base import ModelSpec
 from toolkit.models.build import build_model
+from toolkit.models.vgg_encoder import VggEncoder
+from toolkit.models.vgg_unet import build
+
+ENCODERS = [name + bn for name in ("vgg11", "vgg13", "vgg16", "vgg19") for bn in ("", "_bn")]
 
 
 class TutorialUp(nn.Module):
@@ -100,3 +108,50 @@ def test_a_state_that_lacks_a_tensor_is_refused(tutorial: TutorialUnet) -> None:
 def test_width_is_refused_with_the_way_out() -> None:
     with pytest.raises(UsageError, match=r"fixed width.*--model unet"):
         build_model("vgg16-unet", 2, width=16)
+
+
+def test_copies_and_pickles_still_load_the_tutorials_names(tutorial: TutorialUnet) -> None:
+    """Weights of moving averages are kept in a copy of the model."""
+    with torch.device("meta"):
+        source = build(ModelSpec(21))
+    for model in (copy.deepcopy(source), pickle.loads(pickle.dumps(source))):
+        result = model.load_state_dict(tutorial.state_dict(), assign=True)
+        assert result.missing_keys == [] and result.unexpected_keys == []
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_are_torchvisions_before_each_pool(name: str) -> None:
+    torch.manual_seed(5)
+    ours = VggEncoder(3, name).eval()
+    for part in ours.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            assert part.running_mean is not None and part.running_var is not None
+            nn.init.normal_(part.running_mean, std=0.1)
+            nn.init.uniform_(part.running_var, 0.5, 1.5)
+    with torch.device("meta"):
+        features = getattr(torchvision.models, name)(weights=None).features.eval()
+    features.load_state_dict(ours.features.state_dict(), assign=True)
+    expected: list[torch.Tensor] = []
+    for layer in features:
+        if isinstance(layer, nn.MaxPool2d):
+            layer.register_forward_pre_hook(lambda _, given: expected.append(given[0]))
+    images = torch.randn(1, 3, 32, 48)
+    with torch.inference_mode():
+        features(images)
+        actual = ours(images)
+    assert [tuple(feature.shape[2:]) for feature in actual] == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
+    assert len(expected) == len(actual) == 5
+    for one, other in zip(actual, expected, strict=True):
+        assert one.std() > 0
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_weights_are_those_of_the_published_encoder_and_the_tutorials_decoder(name: str) -> None:
+    with torch.device("meta"):
+        model = build(ModelSpec(21), name)
+    published = torchvision.models.get_weight(model.encoder.imagenet)
+    assert published.url.rpartition("/")[2].startswith(f"{name}-")
+    classifier, decoder = 123_642_856, 24_892_437 - 14_714_688
+    count = sum(p.numel() for p in model.parameters())
+    assert count == published.meta["num_params"] - classifier + decoder

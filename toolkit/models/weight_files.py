@@ -1,0 +1,150 @@
+"""Reads files of weights: torch's, safetensors, NumPy's .npz, and Keras' HDF5 where h5py is installed.
+
+Nothing is unpickled that could run code.
+"""
+
+import importlib
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from toolkit.errors import CheckpointError
+
+SUFFIXES = (".pt", ".pth", ".safetensors", ".npz", ".h5", ".hdf5", ".keras")
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_KERAS_WEIGHTS = "model.weights.h5"
+_LISTED = 8
+
+
+def find_file(path: Path, preferred: Callable[[], str] = str) -> Path:
+    """`path` itself, or in a folder the file of the preferred name, or else the only file of weights.
+
+    Raises CheckpointError, with what the folder holds, if that does not name one file.
+    """
+    try:
+        if path.is_file():
+            return path
+        if not path.is_dir():
+            kind = "is no ordinary file" if path.exists() else "there is no such file of weights"
+            raise CheckpointError(f"{path}: {kind}.")
+        wanted = preferred()
+        if wanted and (path / wanted).is_file():
+            return path / wanted
+        names = sorted(entry.name for entry in path.iterdir())
+        weights = [name for name in names if Path(name).suffix in SUFFIXES and (path / name).is_file()]
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    if len(weights) == 1:
+        return path / weights[0]
+    sought = f"{wanted} or a single file of weights" if wanted else "a single file of weights"
+    there = weights or names
+    listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "")
+    raise CheckpointError(f"{path}: {sought} is needed in this folder, it holds {listed or 'nothing'}. Name a file.")
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a file by name. Raises CheckpointError naming the file."""
+    path = find_file(path)
+    reader, kind = _READERS.get(path.suffix, (_read_torch, "not a torch file of plain weights"))
+    try:
+        content = reader(path)
+    except CheckpointError:
+        raise
+    except Exception as error:  # torch raises whatever its parser meets: pickle, zip, struct and runtime errors
+        kind = "a damaged file" if isinstance(error, SafetensorError) else kind
+        raise CheckpointError(f"{path}: {kind} ({short(error)}).") from None
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds no weights by name.")
+    return {
+        str(key): value
+        for key, value in content.items()
+        if isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
+    }
+
+
+def short(error: BaseException) -> str:
+    """The first line of what went wrong, cut to what a message bears."""
+    reason = getattr(error, "reason", None) or error
+    text = str(reason).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:160]
+
+
+def _read_torch(path: Path) -> Any:
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"  # as torch tells it from its older format
+    fault = _zip_fault(path) if is_zip else None
+    if fault is not None:
+        raise CheckpointError(f"{path}: a damaged file ({fault}).")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _zip_fault(path: Path) -> str | None:
+    """What is wrong with the zip archive that `torch.save` wrote; torch's reader does not check, and it unpacks bombs."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED or member.external_attr for member in members):
+            return "holds compressed parts or folders"
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            return "holds more than fits"
+        damaged = archive.testzip()
+    return f"{damaged} is damaged" if damaged is not None else None
+
+
+def _read_npz(path: Path) -> dict[str, torch.Tensor]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return {name: _tensor(array) for name, array in arrays.items() if array.dtype.kind in "fiu"}
+
+
+def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
+    return _datasets(path, path)
+
+
+def _read_keras(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in an archive that Keras 3 wrote."""
+    with zipfile.ZipFile(path) as archive:
+        return _datasets(io.BytesIO(archive.read(_KERAS_WEIGHTS)), path)
+
+
+def _datasets(file: Path | io.BytesIO, path: Path) -> dict[str, torch.Tensor]:
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError:
+        raise CheckpointError(
+            f"{path}: h5py is needed to read Keras files: pip install h5py. Or save its arrays as .npz."
+        ) from None
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu":
+            found[name] = _tensor(node[()])
+
+    with h5py.File(file, "r") as content:
+        content.visititems(keep)  # follows no links, and so stays within the file
+    return found
+
+
+def _tensor(array: Any) -> torch.Tensor:
+    """Contiguous and in this machine's byte order, as torch needs it."""
+    array = np.asarray(array)
+    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+_READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    ".safetensors": (load_file, "not a safetensors file"),
+    ".npz": (_read_npz, "not an .npz file of plain arrays"),
+    ".h5": (_read_hdf5, "not a Keras file of weights"),
+    ".hdf5": (_read_hdf5, "not a Keras file of weights"),
+    ".keras": (_read_keras, "not a Keras file of weights"),
+}
