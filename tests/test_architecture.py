@@ -36,6 +36,7 @@ FLOORS = {
     "findings": 0,
     "parallel": 0,
     "yamlfile": 0,
+    "torchzip": 0,
 }
 MAY_LOOK_ACROSS = {
     ("registry", "errors"),

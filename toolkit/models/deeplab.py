@@ -10,7 +10,7 @@ image ► 64 ► 256 at 1/4 ──────────► 1x1 ► 48 ──�
 ASPP: 1x1, 3x3 dilated by 6, by 12, by 18, and the mean of the image, 256 each ► 1x1 ► 256
 """
 
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from torchvision.models.segmentation.deeplabv3 import ASPP, DeepLabHead
 
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise, undecide
 from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one
+from toolkit.models.foreign_names import accept_names
 from toolkit.models.resnet_encoder import ResNetEncoder
 from toolkit.models.resnet_head import ResNetWithHead, calm_residuals, enlarge, resnet_depth
 
@@ -30,17 +31,21 @@ SIDE_WEIGHT = 0.5
 LOW_CHANNELS = 48
 ASPP_CHANNELS = 256
 
-_TORCHVISION_PREFIXES = {"backbone.": "encoder.", "classifier.": "head.", "aux_classifier.": "side_head."}
-
 
 class DeepLabV3(ResNetWithHead):
     """Dilated ResNet, ASPP and one 3x3 convolution. Also loads the names of torchvision's DeepLabV3 (`backbone.*`)."""
+
+    foreign_names: ClassVar[dict[str, str]] = {
+        "backbone.": "encoder.",
+        "classifier.": "head.",
+        "aux_classifier.": "side_head.",
+    }
 
     def __init__(self, spec: ModelSpec, depth: int = 50, stride: int = 8) -> None:
         encoder = ResNetEncoder(depth, spec.in_channels, stride=stride)
         head = DeepLabHead(encoder.channels[-1], spec.classes, DILATIONS[stride])
         super().__init__(encoder, head, spec.classes, SIDE_WEIGHT)
-        self.register_load_state_dict_pre_hook(_rename_torchvision_keys)  # type: ignore[no-untyped-call]
+        accept_names(self, self.foreign_names)
 
 
 class DeepLabV3Plus(SegmentationModel):
@@ -75,10 +80,3 @@ def build_v3(spec: ModelSpec, encoder: str = "resnet50", stride: str = "8") -> D
 def build_v3plus(spec: ModelSpec, encoder: str = "resnet50", stride: str = "16") -> DeepLabV3Plus:
     """Build DeepLabV3+ with random weights; stride of the coarsest feature: 16 or 8."""
     return DeepLabV3Plus(spec, resnet_depth(encoder), int(stride))
-
-
-def _rename_torchvision_keys(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    for key in list(state):
-        for old, new in _TORCHVISION_PREFIXES.items():
-            if key.startswith(prefix + old):
-                state[prefix + new + key[len(prefix + old) :]] = state.pop(key)

@@ -26,7 +26,8 @@ import torch
 
 from toolkit.errors import CheckpointError, SegError
 from toolkit.files import writing
-from toolkit.runs.integrity import Spill, require_file, zip_fault
+from toolkit.runs.integrity import Spill, require_file
+from toolkit.torchzip import zip_fault
 
 STATE_FORMAT = 2
 

@@ -21,7 +21,7 @@ from toolkit.models.base import ModelSpec, SegmentationModel
 from toolkit.models.build import build_model
 from toolkit.models.device import Device, choose_device
 from toolkit.models.entry import choose_model
-from toolkit.models.weights import LoadedWeights, imagenet_of, load_file_weights, load_imagenet, load_model_weights
+from toolkit.models.weights.load import LoadedWeights, imagenet_of, load_file_weights, load_imagenet, load_model_weights
 from toolkit.progress import Progress
 from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.config import TrainConfig
@@ -222,7 +222,9 @@ def _settled(
 ) -> TrainConfig:
     if config.freeze_epochs is not None and config.freeze_epochs > config.epochs:
         raise UsageError(f"freeze_epochs: {config.freeze_epochs} is more than the {config.epochs} epochs there are.")
-    frozen = config.epochs // _FREEZE_SHARE if loaded is not None and (config.weights is None or loaded.missing) else 0
+    # the encoder rests if all of it has learnt and something outside has not
+    rests = loaded is not None and bool(loaded.missing) == (config.weights is not None)
+    frozen = config.epochs // _FREEZE_SHARE if rests else 0
     workers = 0 if device.handle.type == "cpu" else min(8, torch.get_num_threads())
     return replace(
         config,

@@ -15,9 +15,9 @@ import torch
 from toolkit.errors import CheckpointError
 from toolkit.models.base import SegmentationModel
 from toolkit.models.foreign_names import own_name
-from toolkit.models.keras_vgg import from_keras, is_keras
-from toolkit.models.weight_files import find_file, read_state, short
-from toolkit.models.weight_fit import Fit, best_fit, countable, strip
+from toolkit.models.weights.fit import Fit, best_fit, countable, strip
+from toolkit.models.weights.keras_vgg import from_keras, is_keras
+from toolkit.models.weights.read import find_file, read_state, short
 
 _ENCODER_BEGINNINGS = ("module.", "_orig_mod.", "model.", "encoder.", "vgg.", "resnet.", "backbone.")
 _MODEL_BEGINNINGS = ("module.", "_orig_mod.", "model.")
@@ -73,7 +73,7 @@ def load_imagenet(model: SegmentationModel) -> LoadedWeights:
     """
     name = imagenet_of(model)
     if name.startswith(_HUBS):
-        source, state = importlib.import_module("toolkit.models.hub_weights").fetch(name)
+        source, state = importlib.import_module("toolkit.models.weights.hub").fetch(name)
         return _fill_encoder(model, state, source)
     address = _address(name)
     return _fill_encoder(model, _download(name, address), f"ImageNet ({_file_name(address)})")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from toolkit.errors import CheckpointError
-from toolkit.models.weight_files import find_file, read_state
+from toolkit.models.weights.read import find_file, read_state
 
 STATE = {"a.weight": torch.arange(12.0).reshape(3, 4), "a.bias": torch.tensor([1.5, -2.0])}
 

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from toolkit.errors import CheckpointError
+from toolkit.torchzip import zip_fault
 
 SUFFIXES = (".pt", ".pth", ".safetensors", ".npz", ".h5", ".hdf5", ".keras")
 
@@ -83,22 +84,10 @@ def short(error: BaseException) -> str:
 def _read_torch(path: Path) -> Any:
     with path.open("rb") as file:
         is_zip = file.read(4) == b"PK\x03\x04"  # as torch tells it from its older format
-    fault = _zip_fault(path) if is_zip else None
+        fault = zip_fault(file) if is_zip else None
     if fault is not None:
         raise CheckpointError(f"{path}: a damaged file ({fault}).")
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _zip_fault(path: Path) -> str | None:
-    """What is wrong with the zip archive that `torch.save` wrote; torch's reader does not check, and it unpacks bombs."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if any(member.compress_type != zipfile.ZIP_STORED or member.external_attr for member in members):
-            return "holds compressed parts or folders"
-        if sum(member.file_size for member in members) > path.stat().st_size:
-            return "holds more than fits"
-        damaged = archive.testzip()
-    return f"{damaged} is damaged" if damaged is not None else None
 
 
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
@@ -122,7 +111,7 @@ def _datasets(file: Path | io.BytesIO, path: Path) -> dict[str, torch.Tensor]:
         h5py = importlib.import_module("h5py")
     except ImportError:
         raise CheckpointError(
-            f"{path}: h5py is needed to read Keras files: pip install h5py. Or save its arrays as .npz."
+            f"{path}: h5py is needed to read Keras files: pip install 'seg-toolkit[keras]'. Or save its arrays as .npz."
         ) from None
     found: dict[str, torch.Tensor] = {}
 

@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from toolkit.errors import CheckpointError
-from toolkit.models import weights
 from toolkit.models.base import ModelSpec, SegmentationModel
 from toolkit.models.build import build_model
 from toolkit.models.resnet_unet import build as build_resnet
-from toolkit.models.weights import imagenet_file, load_file_weights, load_imagenet
+from toolkit.models.weights import load
+from toolkit.models.weights.load import imagenet_file, load_file_weights, load_imagenet
 
 PREFIXES = ["", "features.", "vgg.features.", "module.encoder.features."]
 VGG16 = "VGG16_Weights.IMAGENET1K_V1"
@@ -236,7 +236,7 @@ class Cache:
 
     def address(self, content: bytes) -> str:
         address = f"https://weights.example/vgg16-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-        self._monkeypatch.setattr(weights, "_address", lambda name: address)
+        self._monkeypatch.setattr(load, "_address", lambda name: address)
         return address
 
     def put(self, content: bytes, stored: bytes | None = None) -> Path:
@@ -337,9 +337,9 @@ def test_other_hubs_are_asked_by_name(monkeypatch: pytest.MonkeyPatch, name: str
         asked.append(source)
         return "ImageNet (from there)", state
 
-    hub = ModuleType("toolkit.models.hub_weights")
+    hub = ModuleType("toolkit.models.weights.hub")
     hub.fetch = fetch  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "toolkit.models.hub_weights", hub)
+    monkeypatch.setitem(sys.modules, "toolkit.models.weights.hub", hub)
     model = Small()
     model.encoder.imagenet = name  # type: ignore[assignment]
     loaded = load_imagenet(model)

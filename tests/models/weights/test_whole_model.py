@@ -10,7 +10,7 @@ from torch import nn
 
 from toolkit.errors import CheckpointError
 from toolkit.models.base import SegmentationModel
-from toolkit.models.weights import load_model_weights
+from toolkit.models.weights.load import load_model_weights
 
 State = dict[str, torch.Tensor]
 

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from toolkit.errors import CheckpointError
 from toolkit.models.base import SegmentationModel
-from toolkit.models.keras_vgg import from_keras, is_keras
-from toolkit.models.weights import load_file_weights
+from toolkit.models.weights.keras_vgg import from_keras, is_keras
+from toolkit.models.weights.load import load_file_weights
 
 Arrays = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 
@@ -207,5 +207,5 @@ def test_keras_own_files_fill_an_encoder(tmp_path: Path, suffix: str) -> None:
 def test_without_h5py_the_ways_out_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     (tmp_path / "vgg.h5").touch()
-    with pytest.raises(CheckpointError, match=r"vgg\.h5: h5py is needed .* pip install h5py.*\.npz"):
+    with pytest.raises(CheckpointError, match=r"vgg\.h5: h5py is needed .* pip install 'seg-toolkit\[keras\]'.*\.npz"):
         load_file_weights(Vgg(), tmp_path / "vgg.h5")

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from segmentation_models_pytorch.encoders import get_encoder
 
 from toolkit.errors import CheckpointError, UsageError
-from toolkit.models import hub_weights
+from toolkit.models.weights import hub
 
 State = dict[str, torch.Tensor]
 
@@ -37,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def put_by_hand(repository: str, state: State) -> Path:
-    path = hub_weights.single_file(repository)
+    path = hub.single_file(repository)
     path.parent.mkdir(parents=True)
     save_file({key: value.contiguous() for key, value in state.items()}, path)
     return path
@@ -59,7 +59,7 @@ def test_file_in_the_hubs_cache_is_read_without_asking_the_network(
         return str(file)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", cached)
-    where, state = hub_weights.fetch("timm:hrnet_w48.ms_in1k")
+    where, state = hub.fetch("timm:hrnet_w48.ms_in1k")
     assert where == "timm/hrnet_w48.ms_in1k"
     assert state["conv1.weight"].tolist() == [0, 1, 2]
     assert capsys.readouterr().out == ""
@@ -70,7 +70,7 @@ def test_smp_encoders_come_with_their_own_names(asked: list[dict[str, Any]]) -> 
     torch.manual_seed(0)
     whole = timm.create_model("resnet18").state_dict()
     put_by_hand("smp-hub/resnet18.imagenet", whole)
-    where, state = hub_weights.fetch("smp:resnet18")
+    where, state = hub.fetch("smp:resnet18")
     assert where == "smp-hub/resnet18.imagenet"
     assert state.keys() == get_encoder("resnet18", weights=None).state_dict().keys()
     assert all(torch.equal(value, whole[key]) for key, value in state.items())
@@ -81,7 +81,7 @@ def test_timms_encoders_in_smp_come_with_the_names_that_smp_gives_them(asked: li
     torch.manual_seed(0)
     whole = timm.create_model("resnet10t").state_dict()
     put_by_hand("timm/resnet10t.c3_in1k", whole)
-    _, state = hub_weights.fetch("smp:tu-resnet10t")
+    _, state = hub.fetch("smp:tu-resnet10t")
     assert state.keys() == get_encoder("tu-resnet10t", weights=None).state_dict().keys()
     assert torch.equal(state["model.layer4.0.conv1.weight"], whole["layer4.0.conv1.weight"])
 
@@ -89,7 +89,7 @@ def test_timms_encoders_in_smp_come_with_the_names_that_smp_gives_them(asked: li
 def test_random_numbers_go_on_where_they_were(asked: list[dict[str, Any]]) -> None:
     put_by_hand("smp-hub/resnet18.imagenet", get_encoder("resnet18", weights=None).state_dict())
     before = torch.random.get_rng_state()
-    hub_weights.fetch("smp:resnet18")
+    hub.fetch("smp:resnet18")
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -99,29 +99,29 @@ def test_random_numbers_go_on_where_they_were(asked: list[dict[str, Any]]) -> No
 )
 def test_offline_the_file_and_its_place_are_named(source: str, repository: str, asked: list[dict[str, Any]]) -> None:
     with pytest.raises(CheckpointError) as caught:
-        hub_weights.fetch(source)
+        hub.fetch(source)
     text = str(caught.value)
     assert text.startswith(f"Weights for {source} cannot be downloaded (Name or service not known). ")
     assert f"/{repository}/resolve/" in text and "/model.safetensors and put it at" in text
-    assert str(hub_weights.single_file(repository)) in text and "--encoder-weights FILE" in text
+    assert str(hub.single_file(repository)) in text and "--encoder-weights FILE" in text
     assert [call.get("local_files_only") for call in asked] == [True]  # its own half a minute of attempts is spared
 
 
 def test_damaged_file_is_named(asked: list[dict[str, Any]]) -> None:
     path = put_by_hand("smp-hub/resnet18.imagenet", {"conv1.weight": torch.zeros(1)})
     with pytest.raises(CheckpointError, match=rf"^{path}: damaged \(.*Delete it"):
-        hub_weights.fetch("smp:resnet18")
+        hub.fetch("smp:resnet18")
     path.write_bytes(b"no safetensors")
     with pytest.raises(CheckpointError, match=rf"^{path}: damaged \(.*Delete it"):
-        hub_weights.fetch("smp:resnet18")
+        hub.fetch("smp:resnet18")
 
 
 def test_model_without_weights_is_said() -> None:
     with pytest.raises(CheckpointError, match=r"^timm:nonsense: there are no weights for it on the hub"):
-        hub_weights.fetch("timm:nonsense")
+        hub.fetch("timm:nonsense")
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UsageError, match=r"these weights need timm: pip install 'seg-toolkit\[smp\]'"):
-        hub_weights.fetch("timm:hrnet_w18.ms_aug_in1k")
+        hub.fetch("timm:hrnet_w18.ms_aug_in1k")
