@@ -91,15 +91,13 @@ def test_the_table_says_the_truth(name: str) -> None:
 
 
 @all_models
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("classes", "in_channels", "size"), [(2, 1, (77, 1)), (21, 3, (48, 131)), (5, 4, (1, 64))])
-def test_any_size_classes_and_channels(
-    name: str, training: bool, classes: int, in_channels: int, size: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize(("classes", "in_channels", "size"), [(2, 1, (77, 1)), (21, 4, (1, 131))])
+def test_any_size_classes_and_channels(name: str, classes: int, in_channels: int, size: tuple[int, int]) -> None:
     with torch.device("meta"):
-        model = build_model(name, classes, in_channels=in_channels).train(training)
-        outputs = model.all_logits(torch.empty(1, in_channels, *size))
-    assert [tuple(output.shape) for output in outputs] == [(1, classes, *size)] * (1 + len(model.side_weights))
+        model = build_model(name, classes, in_channels=in_channels)
+        for training in (True, False):
+            outputs = model.train(training).all_logits(torch.empty(1, in_channels, *size))
+            assert [tuple(output.shape) for output in outputs] == [(1, classes, *size)] * (1 + len(model.side_weights))
 
 
 @pytest.mark.parametrize("name", variants())
@@ -136,7 +134,7 @@ def deaf(model: SegmentationModel) -> list[str]:
 
 
 @every_model
-@pytest.mark.parametrize("size", [(1, 1), (17, 31), (33, 16), (40, 57)])
+@pytest.mark.parametrize("size", [(1, 1), (40, 57)])
 def test_logits_have_the_images_size_whatever_it_is(name: str, size: tuple[int, int]) -> None:
     with torch.inference_mode():
         logits = resting(name)(torch.randn(2, 3, *size))
