@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.cli.program import seg
 from tests.datasets import write_voc
 from tests.training.tiny import tiny_config
-from toolkit.errors import RunError
+from toolkit.cli.before_training import preview_training
+from toolkit.errors import RunError, UsageError
 from toolkit.training.rehearse import rehearse
 
 SMALL = ("--model", "unet", "--width", "4", "--size", "32", "--batch", "2")
@@ -57,3 +59,13 @@ def test_preview_is_drawn_beside_the_runs_and_never_over_a_file(tmp_path: Path) 
     mine.write_bytes(b"mine")
     done = seg(tmp_path, "train", "voc", "--preview", "--out", "mine.png", code=2)
     assert "mine.png: exists" in done.stderr and mine.read_bytes() == b"mine"
+
+
+def test_preview_shows_masks_as_fine_as_they_are_learnt_from(tmp_path: Path) -> None:
+    dataset = write_voc(tmp_path / "voc", train=2, val=1)
+    for upscale in (1, 3):
+        preview_training(tiny_config(dataset, upscale=upscale), tmp_path / f"{upscale}.png")
+    sheets = [np.array(Image.open(tmp_path / f"{upscale}.png")) for upscale in (1, 3)]
+    assert sheets[0].shape == sheets[1].shape and (sheets[0] != sheets[1]).any()
+    with pytest.raises(UsageError, match="upscale: vgg16-unet has masks of the image's size"):
+        preview_training(tiny_config(dataset, model="vgg16-unet", width=None, upscale=3), tmp_path / "none.png")

@@ -15,6 +15,7 @@ from torch import nn
 from toolkit.errors import UsageError
 from toolkit.models import MODELS
 from toolkit.models.base import SegmentationModel
+from toolkit.models.blocks import with_shared_statistics
 from toolkit.models.build import build_model
 from toolkit.models.figures import figures
 from toolkit.parameters import Choice
@@ -44,7 +45,7 @@ def representatives() -> list[str]:
             found.append(smaller(name))
         elif entry.target not in smallest or entry.parameters < MODELS.entry(smallest[entry.target]).parameters:
             smallest[entry.target] = name
-    return found + list(smallest.values())
+    return [*found, *smallest.values(), "vgg11-bn-unet"]  # its encoder is the only one with BatchNorm of its family
 
 
 def variants() -> list[str]:
@@ -178,6 +179,8 @@ def test_every_parameter_learns_from_a_batch_of_one(name: str) -> None:
     model = build(name).train()
     loss_of(model, torch.randn(1, 3, 33, 40)).backward()  # type: ignore[no-untyped-call]
     assert deaf(model) == []
+    least = MODELS.entry(name.partition(":")[0]).stride
+    assert loss_of(model, torch.randn(1, 3, least, least)).isfinite(), "one value per channel at the coarsest"
 
 
 @every_model
@@ -248,6 +251,24 @@ def test_unfreezing_while_evaluating_keeps_the_statistics_at_rest(name: str) -> 
     assert all(torch.equal(value, before[key]) for key, value in statistics(model).items())
 
 
+@every_model
+def test_statistics_can_be_shared_by_processes_without_changing_the_model(name: str) -> None:
+    images = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        expected = resting(name)(images)
+        torch.testing.assert_close(with_shared_statistics(build(name)).eval()(images), expected)
+
+
+def test_statistics_of_another_kind_are_not_shared_by_halves() -> None:
+    """torch's own conversion leaves the activation out that timm's BatchNorm has in it."""
+    with pytest.raises(UsageError, match="sync_bn: this model has BatchNormAct2d"):
+        with_shared_statistics(build_model("smp:unet/tu-efficientnet_b0", 2))
+
+
+def test_a_model_that_looks_at_values_while_it_is_built_is_counted_too() -> None:
+    assert figures("smp:segformer/mit_b0", size=64).parameters > 3_000_000
+
+
 @pytest.mark.slow
 @every_model
 def test_it_can_be_exported_and_compiled(name: str) -> None:
@@ -257,9 +278,19 @@ def test_it_can_be_exported_and_compiled(name: str) -> None:
         torch.testing.assert_close(
             torch.export.export(model, (images,)).module()(images), expected, atol=1e-4, rtol=1e-4
         )
-        compiled = torch.compile(model)
-        torch.testing.assert_close(compiled(images), expected, atol=1e-3, rtol=1e-3)
-        assert compiled(torch.randn(1, 3, 40, 57)).shape == (1, 3, 40, 57)
+    plain, learning = build(name).train(), build(name).train()
+    for part in (*plain.modules(), *learning.modules()):
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    compiled = torch.compile(learning.all_logits)
+    torch.testing.assert_close(compiled(images)[0], plain.all_logits(images)[0], atol=1e-3, rtol=1e-3)
+    for outputs in (compiled(images), plain.all_logits(images)):
+        sum(output.square().mean() for output in outputs).backward()  # type: ignore[union-attr]
+    norms = [
+        torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+        for model in (learning, plain)
+    ]
+    torch.testing.assert_close(norms[0], norms[1], rtol=0.01, atol=1e-6)
     torch._dynamo.reset()
 
 

@@ -58,6 +58,11 @@ def demanding(depth, spec):
 def broken(spec):
     raise KeyError("no such\\nkey")
 
+class Wide(Tutorial):
+    def __init__(self, num_classes, width=64, upscale=2):
+        super().__init__(num_classes, 3)
+        self.chosen = width * upscale
+
 class Space:
     inner = Own
 
@@ -116,6 +121,10 @@ def test_a_model_that_keeps_the_contract_is_taken_as_it_is(name: str) -> None:
     model = built(name, classes=5)
     assert type(model).__name__ == "Own"
     assert model(torch.randn(1, 3, 13, 9)).shape == (1, 5, 13, 9)
+
+
+def test_its_own_defaults_stay(tmp_path: Path) -> None:
+    assert built("Wide").get_submodule("module").chosen == 128
 
 
 def test_logits_of_another_number_of_classes_are_refused_when_they_come() -> None:

@@ -220,3 +220,26 @@ def test_code_is_refused_without_running_it(tmp_path: Path, writer: str) -> None
     assert not trace.exists()
     pickle.loads(pickle.dumps(Malice(trace)))  # it would have run
     assert trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("vgg16-unet", "its model, vgg16-unet, cannot be built: width: vgg16-unet has a fixed width"),
+        ("unets", "its model, unets, cannot be built: model 'unets' is not known"),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_a_fault_of_the_checkpoint(tmp_path: Path, model: str, reason: str) -> None:
+    path = saved_checkpoint(tmp_path / "a.safetensors")
+    with safe_open(path, framework="pt") as file:
+        config = json.loads(file.metadata()["seg"])["config"]
+    with pytest.raises(CheckpointError, match=reason):
+        Checkpoint.load(rewritten(path, config=config | {"model": model})).build()
+
+
+def test_masks_as_fine_as_the_model_does_not_make_them_are_refused(tmp_path: Path) -> None:
+    path = saved_checkpoint(tmp_path / "a.safetensors")
+    with safe_open(path, framework="pt") as file:
+        preprocess = json.loads(file.metadata()["seg"])["preprocess"]
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: its description is damaged .*upscale 2 and 1"):
+        Checkpoint.load(rewritten(path, preprocess=preprocess | {"upscale": 2}))

@@ -78,3 +78,22 @@ def test_a_checkpoint_of_another_model_and_two_sources_are_refused(trained: Trai
         begun(trained, trained.best, width=8)
     with pytest.raises(UsageError, match="fills the encoder too"):
         begun(trained, trained.best, encoder_weights="imagenet")
+
+
+def test_weights_that_fit_another_model_are_said_to_be_its(trained: TrainReport) -> None:
+    _, listener = begun(trained, trained.best, model="unet:join=up-first,slope=0.2")
+    (warning,) = listener.warned
+    assert "was trained as unet; as unet:join=up-first,slope=0.2 its weights may mean something else" in warning
+
+
+def test_an_encoder_that_is_random_in_part_does_not_rest(trained: TrainReport, tmp_path: Path) -> None:
+    torch.save(build_model("fcn32s:fc=32", 3).state_dict(), tmp_path / "whole.pt")
+    torch.save(build_model("fcn32s:fc=32", 3).encoder.state_dict(), tmp_path / "encoder.pt")
+    dataset = trained.run.root.parent / "voc"
+    rests = {}
+    for fc in (32, 16):
+        for option, name in (("weights", "whole.pt"), ("encoder_weights", "encoder.pt")):
+            chosen = {"encoder_weights": "auto"} | {option: str(tmp_path / name)}
+            config = tiny_config(dataset, model=f"fcn32s:fc={fc}", width=None, epochs=10, **chosen)
+            rests[fc, option] = make_plan(config, Listener()).config.freeze_epochs
+    assert rests == {(32, "weights"): 0, (32, "encoder_weights"): 2, (16, "weights"): 0, (16, "encoder_weights"): 0}

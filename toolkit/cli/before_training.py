@@ -34,12 +34,15 @@ def preview_training(config: TrainConfig, out: Path | None) -> None:
     from toolkit.data.dataset import VocSamples
     from toolkit.data.preprocess import Preprocess
     from toolkit.files import numbered_folder
+    from toolkit.models import MODELS
+    from toolkit.models.entry import choose_model, refuse_what_it_lacks
     from toolkit.report.preview import draw_preview
     from toolkit.runs.folder import RUNS
     from toolkit.voc.counts import classes_of, count_masks
     from toolkit.voc.folder import VocFolder
 
     augment = augment_by_name(config.augment)
+    refuse_what_it_lacks(config.model, choose_model(config.model, MODELS).entry, config.width, config.upscale)
     if out is not None and out.exists():
         raise UsageError(f"{out}: exists. Choose another --out for the preview, a .png or .jpg.")
     folder = VocFolder.find(Path(config.dataset))
@@ -47,5 +50,5 @@ def preview_training(config: TrainConfig, out: Path | None) -> None:
     progress = make_progress()
     classes = classes_of(count_masks(folder, samples.stems, workers=None, progress=progress), progress)
     path = out if out is not None else numbered_folder(RUNS, "preview") / "preview.jpg"
-    draw_preview(samples, Preprocess(size=config.size), augment, config.seed, classes, path)
+    draw_preview(samples, Preprocess(size=config.size, upscale=config.upscale), augment, config.seed, classes, path)
     show(str(path))

@@ -23,7 +23,7 @@ Workers = Annotated[
 AllowCode = Annotated[
     bool,
     typer.Option(
-        "--allow-code", help="Import and run the model's own code if it is py:MODULE:CALLABLE; trust it first."
+        "--allow-code", help="Import a model of one's own (py:MODULE:CALLABLE) that a file names; trust it first."
     ),
 ]
 

@@ -13,10 +13,10 @@ import typer
 from toolkit.cli.before_training import preview_training, rehearse_training
 from toolkit.cli.console import complain, make_progress, show, show_json
 from toolkit.cli.options import AllowCode, with_train_options
-from toolkit.errors import SegError, StoppedWithOthers, UsageError
+from toolkit.errors import CheckpointError, SegError, StoppedWithOthers, UsageError
 from toolkit.losses.build import parse_loss
 from toolkit.models import MODELS
-from toolkit.models.entry import choose_model
+from toolkit.models.entry import choose_model, refuse_own_code
 from toolkit.runs.config import TrainConfig, read_options
 from toolkit.training.launch import is_main, is_one_of_several, train_on
 from toolkit.voc.layout import DEFAULT_ROOT
@@ -78,7 +78,7 @@ def train(
     if resume:
         run = dataset if dataset is not None else RunFolder.newest(to_resume=True).root
     else:
-        chosen = _config(config, dataset, typed)
+        chosen = _config(config, dataset, typed, allow_code=allow_code)
         folder = VocFolder.find(Path(chosen.dataset))
         for side in ("train", "val"):
             folder.read_list(side, chosen.fold)
@@ -102,7 +102,7 @@ def train(
     )
     if not is_main():
         return
-    _draw_sheet(report)
+    _draw_sheet(report, allow_code=allow_code or run is None)  # what this process was asked to train is trusted
     if as_json:
         show_json(report.as_dict())
     else:
@@ -114,7 +114,7 @@ def _devices(config: TrainConfig) -> int:
     return 1 if is_one_of_several() else config.device.count(",") + 1
 
 
-def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> TrainConfig:
+def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any], *, allow_code: bool) -> TrainConfig:
     from toolkit.losses.class_weights import check_choice
 
     values = read_options(path) if path is not None else {}
@@ -122,6 +122,11 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any]) -> T
         typed = typed | {"dataset": str(dataset)}
     config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "options")
     choose_model(config.model, MODELS)
+    if path is not None and "model" not in typed and not allow_code:
+        try:
+            refuse_own_code(config.model)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
     parse_loss(config.loss)
     check_choice(config.class_weights)
     return config
@@ -143,7 +148,7 @@ def _stop_requests() -> Callable[[], bool]:
     return lambda: bool(asked)
 
 
-def _draw_sheet(report: "TrainReport") -> None:
+def _draw_sheet(report: "TrainReport", *, allow_code: bool) -> None:
     from toolkit.data.dataset import VocSamples
     from toolkit.prediction.predictor import load
     from toolkit.report.sheet import Row, write_sheet
@@ -152,7 +157,7 @@ def _draw_sheet(report: "TrainReport") -> None:
 
     config = TrainConfig.read(report.run.config)
     samples = VocSamples(VocFolder.find(Path(config.dataset)), report.val_stems)
-    predictor = load(report.best, device=config.device.split(",")[0], amp=config.amp, allow_code=True)
+    predictor = load(report.best, device=config.device.split(",")[0], amp=config.amp, allow_code=allow_code)
     rows: list[Row] = []
     for index in range(len(samples)):
         with contextlib.suppress(SegError):  # of pictures that were skipped in training, too

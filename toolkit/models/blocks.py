@@ -1,7 +1,15 @@
 """Parts that several models are made of."""
 
+from typing import TypeVar
+
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from toolkit.errors import UsageError
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class ConvNormReLU(nn.Sequential):
@@ -39,3 +47,23 @@ def allow_batches_of_one(module: nn.Module) -> None:
     for part in module.modules():
         if type(part) is nn.BatchNorm2d:
             part.__class__ = PooledBatchNorm2d
+
+
+def with_shared_statistics(model: M) -> M:
+    """The model with SyncBatchNorm in place of BatchNorm2d: statistics over the images of all processes.
+
+    Raises UsageError for a model with BatchNorm of another kind, of which torch would keep the statistics only: timm's
+    has an activation in it.
+    """
+    for part in model.modules():
+        if isinstance(part, _BatchNorm) and type(part) not in (nn.BatchNorm2d, PooledBatchNorm2d):
+            raise UsageError(f"sync_bn: this model has {type(part).__name__}, which cannot be shared. Leave it out.")
+    shared: M = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return shared
+
+
+def enlarge(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """(N, C, h, w) -> (N, C, H, W) with the rows and columns of `like`, bilinear."""
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

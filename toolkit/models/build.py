@@ -1,9 +1,8 @@
 """A model by its name."""
 
-from toolkit.errors import UsageError
 from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
-from toolkit.models.entry import choose_model
+from toolkit.models.entry import choose_model, refuse_what_it_lacks
 
 
 def build_model(
@@ -17,9 +16,6 @@ def build_model(
     Raises UsageError for an unknown name or parameter, or for a width or upscale where the model has no choice of it.
     """
     chosen = choose_model(name, MODELS)
-    if width is not None and not chosen.entry.has_width:
-        raise UsageError(f"width: {name} has a fixed width. Leave it out, or use --model unet.")
-    if upscale != 1 and not chosen.entry.has_upscale:
-        raise UsageError(f"upscale: {name} has masks of the image's size. Leave it out, or use --model unet.")
+    refuse_what_it_lacks(name, chosen.entry, width, upscale)
     model: SegmentationModel = chosen.entry.load()(ModelSpec(classes, in_channels, width, upscale), **chosen.given)
     return model

@@ -17,10 +17,10 @@ from torch import nn
 from torchvision.models.segmentation.deeplabv3 import ASPP, DeepLabHead
 
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise, undecide
-from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one
+from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one, enlarge
 from toolkit.models.foreign_names import accept_names
-from toolkit.models.resnet_encoder import ResNetEncoder
-from toolkit.models.resnet_head import ResNetWithHead, calm_residuals, enlarge, resnet_depth
+from toolkit.models.resnet_encoder import ResNetEncoder, resnet_depth
+from toolkit.models.resnet_head import ResNetWithHead, calm_residuals
 
 DILATIONS = {16: (6, 12, 18), 8: (12, 24, 36)}
 """Of the ASPP by the stride of what it sees, so that it always looks equally far."""

@@ -42,6 +42,14 @@ class ChosenModel:
     given: dict[str, Value]
 
 
+def refuse_what_it_lacks(name: str, entry: ModelEntry, width: int | None, upscale: int) -> None:
+    """Raise UsageError for a width or an upscale where the model has no choice of it."""
+    if width is not None and not entry.has_width:
+        raise UsageError(f"width: {name} has a fixed width. Leave it out, or use --model unet.")
+    if upscale != 1 and not entry.has_upscale:
+        raise UsageError(f"upscale: {name} has masks of the image's size. Leave it out, or use --model unet.")
+
+
 def refuse_own_code(name: str) -> None:
     """Raise CheckpointError if a model that a file names is code of the user's own.
 

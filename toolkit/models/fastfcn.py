@@ -14,10 +14,10 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
 from toolkit.models.base import ModelSpec, initialise
-from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one
+from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one, enlarge
 from toolkit.models.pspnet import PSPHead
-from toolkit.models.resnet_encoder import ResNetEncoder
-from toolkit.models.resnet_head import ResNetWithHead, enlarge, resnet_depth
+from toolkit.models.resnet_encoder import ResNetEncoder, resnet_depth
+from toolkit.models.resnet_head import ResNetWithHead
 
 WIDTH = 512
 DILATIONS = (1, 2, 4, 8)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from toolkit.models import MODELS
 from toolkit.models.build import build_model
+from toolkit.models.entry import choose_model
 
 CLASSES, SIZE = 21, 512
 """For which the table of models says its numbers."""
@@ -28,9 +30,11 @@ class Figures:
 
 def figures(name: str, *, classes: int = CLASSES, size: int = SIZE, in_channels: int = 3) -> Figures:
     """Count for one picture of size x size pixels. Raises UsageError as build_model does."""
-    with torch.device("meta"):
-        model = build_model(name, classes, in_channels=in_channels).eval()
-        image = torch.empty(1, in_channels, size, size)
+    # others' models may want to know values while they are built
+    in_table = any(entry is choose_model(name, MODELS).entry for entry in map(MODELS.entry, MODELS))
+    with torch.device("meta" if in_table else "cpu"):
+        model = build_model(name, classes, in_channels=in_channels).to("meta").eval()
+    image = torch.empty(1, in_channels, size, size, device="meta")
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model(image)

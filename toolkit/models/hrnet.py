@@ -14,8 +14,8 @@ from torch import nn
 
 from toolkit.errors import UsageError
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise, undecide
-from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one
-from toolkit.models.resnet_head import RESIDUAL_SCALE, calm_residuals, enlarge
+from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one, enlarge
+from toolkit.models.resnet_head import RESIDUAL_SCALE, calm_residuals
 
 try:
     import timm

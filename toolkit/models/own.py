@@ -21,12 +21,10 @@ from torch.nn import functional as F
 from toolkit.errors import RunError, UsageError
 from toolkit.models.base import ModelSpec, SegmentationModel
 
-_NAMES = {
+_NAMES: dict[str, Callable[[ModelSpec], Any]] = {
     "spec": lambda spec: spec,
     **dict.fromkeys(("classes", "num_classes", "n_classes", "n_class"), lambda spec: spec.classes),
     **dict.fromkeys(("in_channels", "channels", "n_channels", "in_chans"), lambda spec: spec.in_channels),
-    "width": lambda spec: spec.width,
-    "upscale": lambda spec: spec.upscale,
 }
 
 

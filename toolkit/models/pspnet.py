@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from toolkit.models.base import ModelSpec
-from toolkit.models.blocks import ConvNormReLU
-from toolkit.models.resnet_encoder import ResNetEncoder
-from toolkit.models.resnet_head import ResNetWithHead, enlarge, resnet_depth
+from toolkit.models.blocks import ConvNormReLU, enlarge
+from toolkit.models.resnet_encoder import ResNetEncoder, resnet_depth
+from toolkit.models.resnet_head import ResNetWithHead
 
 BINS = (1, 2, 3, 6)
 SIDE_WEIGHT = 0.4

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise, undecide
-from toolkit.models.blocks import allow_batches_of_one
-from toolkit.models.resnet_encoder import ResNetEncoder
+from toolkit.models.blocks import allow_batches_of_one, enlarge
+from toolkit.models.resnet_encoder import ResNetEncoder, resnet_depth
 
 _CHANNELS = (256, 256, 256, 512)
 _POOLS = 4
@@ -76,7 +76,7 @@ class RefineBlock(nn.Module):
         if coarser is not None:
             fuse, fuse_below = self.fuse
             below = fuse_below(self.adapt_below(coarser))
-            x = fuse(x) + F.interpolate(below, size=x.shape[-2:], mode="bilinear", align_corners=False)
+            x = fuse(x) + enlarge(below, x)
         refined: torch.Tensor = self.out(self.pooling(x))
         return refined
 
@@ -123,10 +123,9 @@ class RefineNet(SegmentationModel):
         x: torch.Tensor | None = None
         for block, feature in zip(reversed(self.blocks), reversed(self.encoder(images)[1:]), strict=True):
             x = block(feature, x)
-        logits = self.head(self.last(x))
-        return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return enlarge(self.head(self.last(x)), images)
 
 
 def build(spec: ModelSpec, encoder: str = "resnet50") -> RefineNet:
     """Build with random weights; `encoder` is resnet18, 34, 50 or 101. The paper's is 101, which needs a large GPU."""
-    return RefineNet(spec, int(encoder.removeprefix("resnet")))
+    return RefineNet(spec, resnet_depth(encoder))

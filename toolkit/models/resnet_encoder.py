@@ -39,3 +39,8 @@ class ResNetEncoder(nn.Module):
             x = stage(x)
             features.append(x)
         return features
+
+
+def resnet_depth(encoder: str) -> int:
+    """`resnet50` -> 50."""
+    return int(encoder.removeprefix("resnet"))

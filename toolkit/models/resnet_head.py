@@ -2,11 +2,10 @@
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torchvision.models.segmentation.fcn import FCNHead
 
 from toolkit.models.base import SegmentationModel, initialise, undecide
-from toolkit.models.blocks import allow_batches_of_one
+from toolkit.models.blocks import allow_batches_of_one, enlarge
 from toolkit.models.resnet_encoder import ResNetEncoder
 
 RESIDUAL_SCALE = 0.1
@@ -62,13 +61,3 @@ def calm_residuals(encoder: nn.Module) -> None:
             last = getattr(block, "bn3", block.bn2)
             assert isinstance(last, nn.BatchNorm2d)
             nn.init.constant_(last.weight, RESIDUAL_SCALE)
-
-
-def resnet_depth(encoder: str) -> int:
-    """`resnet50` -> 50."""
-    return int(encoder.removeprefix("resnet"))
-
-
-def enlarge(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """(N, C, h, w) -> (N, C, H, W) with the rows and columns of `like`, bilinear."""
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -36,7 +36,7 @@ NORMED_CHANNELS = (256, 128, 64, 64)
 FULL_CHANNELS = 32
 
 
-def enlarge(x: torch.Tensor) -> torch.Tensor:
+def double(x: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W) -> (N, C, 2H, 2W), bilinear with aligned corners."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
 
@@ -72,7 +72,7 @@ class PlainResNetUNet(SegmentationModel):
         *skips, x = self.encoder(images)
         for stage, skip in zip(self.decoder, reversed(skips), strict=True):
             x = stage(skip, x)
-        x = enlarge(x)
+        x = double(x)
         for convolution in self.last:
             x = F.relu(convolution(x), inplace=True)
         logits: torch.Tensor = self.head(x)
@@ -102,7 +102,7 @@ class NormedResNetUNet(SegmentationModel):
     def decode(self, images: torch.Tensor) -> torch.Tensor:
         *skips, x = self.encoder(images)
         for block, skip in zip(self.decoder, (*reversed(skips), self.full(images)), strict=True):
-            x = block(torch.cat([skip, enlarge(x)], dim=1))
+            x = block(torch.cat([skip, double(x)], dim=1))
         logits: torch.Tensor = self.head(x)
         return logits
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise, undecide
-from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one
+from toolkit.models.blocks import ConvNormReLU, allow_batches_of_one, enlarge
 
 _HEIGHTS = (7, 6, 5, 4, 4, 4)
 """Levels of the blocks, finest first; those of the two coarsest stages are dilated instead of pooled."""
@@ -70,13 +70,6 @@ class Rsu(nn.Module):
             x = up(torch.cat([enlarge(x, skip), skip], dim=1))
         residual: torch.Tensor = x + stem
         return residual
-
-
-def enlarge(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Bilinear, to the rows and columns of `like`."""
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class U2NetEncoder(nn.Module):

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolkit.models.base import ModelSpec, SegmentationModel, initialise, undecide
+from toolkit.models.blocks import allow_batches_of_one
 from toolkit.models.foreign_names import accept_names
 from toolkit.models.vgg_encoder import VggEncoder
 
@@ -70,6 +71,7 @@ class VggUNet(SegmentationModel):
         self.head = nn.Conv2d(DECODER_CHANNELS[-1], spec.classes, 1)
         initialise(self)
         undecide(self.head)
+        allow_batches_of_one(self)
         accept_names(self, self.foreign_names)
 
     def decode(self, images: torch.Tensor) -> torch.Tensor:

@@ -101,11 +101,14 @@ class Checkpoint:
             for number in (spec.classes, spec.in_channels, spec.width or 1, spec.upscale)
         ):
             raise TypeError(f"{spec}")
+        preprocess = Preprocess.from_dict(about["preprocess"])
+        if preprocess.upscale != spec.upscale:
+            raise ValueError(f"upscale {preprocess.upscale} and {spec.upscale}")
         return cls(
             config=TrainConfig.from_dict(about["config"], "config"),
             spec=spec,
             classes=classes,
-            preprocess=Preprocess.from_dict(about["preprocess"]),
+            preprocess=preprocess,
             weights=weights,
             progress=about["progress"],
         )
@@ -114,7 +117,8 @@ class Checkpoint:
         """The model with these weights, in evaluation mode, on the CPU.
 
         A model of the user's own (`py:module:callable`) runs that code, which has to be allowed: nothing that a file
-        names is imported unasked. Raises CheckpointError for it, or if the weights do not fit.
+        names is imported unasked. Raises CheckpointError for it, for a model that there is not or that cannot be built
+        here, or if the weights do not fit.
         """
         spec, name = self.spec, self.config.model
         if not allow_code:
@@ -124,6 +128,8 @@ class Checkpoint:
                 name, spec.classes, in_channels=spec.in_channels, width=spec.width, upscale=spec.upscale
             )
             model.load_state_dict(self.weights)
+        except UsageError as error:
+            raise CheckpointError(f"its model, {name}, cannot be built: {error}") from None
         except RuntimeError as error:
             raise CheckpointError(
                 f"the weights do not fit {self.config.model}: {str(error).splitlines()[-1].strip()}"

@@ -35,7 +35,7 @@ def train_on(devices: int, arguments: Sequence[str]) -> int:
     shared |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))}
     processes = [
         subprocess.Popen(  # noqa: S603  (this program, with the arguments it was given)
-            [sys.executable, "-m", "toolkit", *arguments],
+            [sys.executable, "-P", "-m", "toolkit", *arguments],
             env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             start_new_session=True,  # Ctrl-C of the terminal reaches only this process, which passes it on
         )

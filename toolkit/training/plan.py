@@ -18,6 +18,7 @@ from toolkit.losses.build import build_loss, parse_loss
 from toolkit.losses.class_weights import ClassWeights, weights_from_counts
 from toolkit.models import MODELS
 from toolkit.models.base import ModelSpec, SegmentationModel
+from toolkit.models.blocks import with_shared_statistics
 from toolkit.models.build import build_model
 from toolkit.models.device import Device, choose_device
 from toolkit.models.entry import choose_model
@@ -131,7 +132,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     model = build_model(config.model, spec.classes, width=spec.width, upscale=spec.upscale)
     loaded = _load_weights(model, config, classes, progress) if fresh else None
     if config.sync_bn:
-        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        model = with_shared_statistics(model)
     model.to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
     tensor = None if weights.weights is None else torch.tensor(weights.weights, dtype=torch.float32)
     return Plan(
@@ -178,7 +179,7 @@ def _load_weights(
         best = RunFolder(Path(config.weights)).best
         path = best if best.is_file() else Path(config.weights)
         loaded = _told(load_model_weights(model, path), "Weights", progress)
-        _warn_of_other_classes(path, classes, progress)
+        _warn_of_differences(loaded.file or path, config.model, classes, progress)
         return loaded
     if choice == "none" or (choice == "auto" and not imagenet):
         return None
@@ -195,9 +196,15 @@ def _load_weights(
         return None
 
 
-def _warn_of_other_classes(path: Path, classes: ClassMap, progress: Progress) -> None:
-    with contextlib.suppress(CheckpointError):  # other people's files name no classes
-        names = Checkpoint.load(path).classes.names
+def _warn_of_differences(path: Path, model: str, classes: ClassMap, progress: Progress) -> None:
+    """Of a checkpoint whose tensors fit, although its model or its classes are others."""
+    with contextlib.suppress(CheckpointError):  # other people's files name neither
+        saved = Checkpoint.load(path)
+        if saved.config.model != model:
+            progress.warn(
+                f"{path}: was trained as {saved.config.model}; as {model} its weights may mean something else."
+            )
+        names = saved.classes.names
         if len(names) == len(classes) and names != classes.names:
             progress.warn(
                 f"{path}: was trained for {', '.join(names)}, in this order; the dataset has {', '.join(classes.names)}."
@@ -223,7 +230,7 @@ def _settled(
     if config.freeze_epochs is not None and config.freeze_epochs > config.epochs:
         raise UsageError(f"freeze_epochs: {config.freeze_epochs} is more than the {config.epochs} epochs there are.")
     # the encoder rests if all of it has learnt and something outside has not
-    rests = loaded is not None and bool(loaded.missing) == (config.weights is not None)
+    rests = loaded is not None and loaded.has_encoder and (config.weights is None or bool(loaded.missing))
     frozen = config.epochs // _FREEZE_SHARE if rests else 0
     workers = 0 if device.handle.type == "cpu" else min(8, torch.get_num_threads())
     return replace(

@@ -17,6 +17,7 @@ from toolkit.errors import CheckpointError
 from toolkit.models.base import SegmentationModel
 from toolkit.models.weights.keras_vgg import from_keras, is_keras
 from toolkit.models.weights.load import load_file_weights
+from toolkit.models.weights.read import read_state
 
 Arrays = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 
@@ -202,6 +203,22 @@ def test_keras_own_files_fill_an_encoder(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(CheckpointError, match=r"not a Keras file of weights") as caught:
         load_file_weights(Vgg(), path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_what_lies_in_another_file_is_not_read(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "secret.bin").write_bytes(bytes(64))
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file.create_dataset("kernel", (8,), "f4", external=[(str(tmp_path / "secret.bin"), 0, 32)])
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.ones(8, np.float32)
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout((8,), "f4")
+        layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", (8,))
+        file.create_virtual_dataset("kernel", layout)
+    for name in ("raw.h5", "virtual.h5"):
+        with pytest.raises(CheckpointError, match=rf"{name}: kernel lies in another file"):
+            read_state(tmp_path / name)
 
 
 def test_without_h5py_the_ways_out_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,15 @@ def test_a_file_that_unpacks_to_more_than_it_holds_is_refused(tmp_path: Path) ->
         read_state(bomb)
 
 
+def test_small_archives_of_much_are_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(3_000_000, np.float32))
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(10_000_000))
+    for name in ("bomb.npz", "bomb.keras"):
+        with pytest.raises(CheckpointError, match=rf"{name}: unpacks to far more than it holds"):
+            read_state(tmp_path / name)
+
+
 def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", a=np.array([{"x": 1}], dtype=object))
     with pytest.raises(CheckpointError, match=r"w\.npz: not an \.npz file of plain arrays"):

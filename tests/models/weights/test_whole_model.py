@@ -86,7 +86,7 @@ def test_heads_of_other_classes_stay_random_and_are_reported(tmp_path: Path) -> 
     heads = tuple(f"{part}.{kind}" for part in ("head", "fuse", "enlarge") for kind in ("weight", "bias"))
     assert loaded.missing == heads and sorted(loaded.left_over) == sorted(heads)
     assert loaded.matched == 12
-    assert loaded.notes == ("another number of classes: 6 tensors are left random",)
+    assert loaded.notes == ("heads of another size, as for other classes: 6 tensors left random",)
     assert equal(model, state, ("encoder.", "decoder.", "full."))
     assert equal(model, before, ("head.", "fuse.", "enlarge."))
 

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from toolkit.errors import CheckpointError, UsageError
+from toolkit.models.weights.read import short
 
 _FILE = "model.safetensors"
 _SECONDS_TO_ANSWER = 10.0
@@ -102,7 +103,7 @@ def _file(source: str, repository: str, revision: str | None) -> Path:
             return Path(hub.hf_hub_download(repository, _FILE, revision=revision))
     except Exception as error:  # the library, its transport and the disk each raise their own
         raise CheckpointError(
-            f"Weights for {source} cannot be downloaded ({_short(error)}). On a machine with a network get {address} "
+            f"Weights for {source} cannot be downloaded ({short(error)}). On a machine with a network get {address} "
             f"and put it at {own}, or use --encoder-weights FILE."
         ) from None
 
@@ -147,7 +148,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{path}: damaged ({_short(error)}). Delete it, so that it is downloaded again.")
+    return CheckpointError(f"{path}: damaged ({short(error)}). Delete it, so that it is downloaded again.")
 
 
 def _import(module: str) -> Any:
@@ -155,9 +156,3 @@ def _import(module: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise UsageError(f"these weights need {error.name}: pip install 'seg-toolkit[smp]'") from None
-
-
-def _short(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or error
-    text = str(reason).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:160]

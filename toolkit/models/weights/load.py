@@ -35,6 +35,8 @@ class LoadedWeights:
     matched    tensors that were filled, of the `expected` ones of the encoder, or of the whole model
     left_over  names in the file that had no place
     missing    names of the model that keep their random values
+    has_encoder   whether all of the encoder was filled
+    file       where they come from, None for the cache of torch or of a hub
     notes      what was done to make tensors fit
     """
 
@@ -44,6 +46,8 @@ class LoadedWeights:
     left_over: tuple[str, ...]
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    has_encoder: bool = True
+    file: Path | None = None
 
     def lines(self) -> list[str]:
         """The same for people: one line, and one for each thing that is odd."""
@@ -112,9 +116,16 @@ def load_model_weights(model: SegmentationModel, path: Path) -> LoadedWeights:
     if lacking or not fit.tensors or 2 * len(unknown) > (len(rest) if needed else 0):
         way_out = "The file belongs to another model; if it holds an encoder only, give it with --encoder-weights."
         raise CheckpointError(f"{file}: {_refusal(fit, state, own, 'model', lacking or unknown)} {way_out}")
-    notes = fit.notes + ((f"another number of classes: {len(heads)} tensors are left random",) if heads else ())
+    notes = fit.notes + (
+        (f"heads of another size, as for other classes: {len(heads)} tensors left random",) if heads else ()
+    )
     loaded = _take(model, "", own, fit, state, str(file), notes)
-    return replace(loaded, left_over=tuple(called[name] for name in loaded.left_over))
+    return replace(
+        loaded,
+        left_over=tuple(called[name] for name in loaded.left_over),
+        has_encoder=encoder.isdisjoint(loaded.missing),
+        file=file,
+    )
 
 
 def _fill_encoder(model: SegmentationModel, state: Mapping[str, torch.Tensor], source: str) -> LoadedWeights:
@@ -128,7 +139,8 @@ def _fill_encoder(model: SegmentationModel, state: Mapping[str, torch.Tensor], s
     if lacking or not fit.tensors:
         reason = _refusal(fit, state, own, "encoder", lacking)
         raise CheckpointError(f"{source}: {reason} The file belongs to another model.")
-    return _take(model.encoder, "encoder.", own, fit, state, source, notes + fit.notes)
+    loaded = _take(model.encoder, "encoder.", own, fit, state, source, notes + fit.notes)
+    return replace(loaded, has_encoder=not loaded.missing)
 
 
 def _take(

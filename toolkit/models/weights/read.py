@@ -23,6 +23,7 @@ SUFFIXES = (".pt", ".pth", ".safetensors", ".npz", ".h5", ".hdf5", ".keras")
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _KERAS_WEIGHTS = "model.weights.h5"
 _LISTED = 8
+_MOST_UNPACKED = 50  # times the size of the file
 
 
 def find_file(path: Path, preferred: Callable[[], str] = str) -> Path:
@@ -91,9 +92,17 @@ def _read_torch(path: Path) -> Any:
 
 
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
+    _refuse_bomb(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return {name: _tensor(array) for name, array in arrays.items() if array.dtype.kind in "fiu"}
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Weights hardly compress; what unpacks to many times its size was made to fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MOST_UNPACKED * path.stat().st_size:
+            raise CheckpointError(f"{path}: unpacks to far more than it holds.")
 
 
 def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
@@ -102,6 +111,7 @@ def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
 
 def _read_keras(path: Path) -> dict[str, torch.Tensor]:
     """The weights in an archive that Keras 3 wrote."""
+    _refuse_bomb(path)
     with zipfile.ZipFile(path) as archive:
         return _datasets(io.BytesIO(archive.read(_KERAS_WEIGHTS)), path)
 
@@ -116,11 +126,16 @@ def _datasets(file: Path | io.BytesIO, path: Path) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
 
     def keep(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu":
-            found[name] = _tensor(node[()])
+        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu":
+            return
+        if node.external or node.is_virtual:
+            raise CheckpointError(f"{path}: {name} lies in another file. Save the weights in one.")
+        if node.nbytes > _MOST_UNPACKED * path.stat().st_size:
+            raise CheckpointError(f"{path}: unpacks to far more than it holds.")
+        found[name] = _tensor(node[()])
 
     with h5py.File(file, "r") as content:
-        content.visititems(keep)  # follows no links, and so stays within the file
+        content.visititems(keep)  # follows no links
     return found
 
 
