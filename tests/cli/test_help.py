@@ -1,14 +1,17 @@
 """Help texts, version, defaults: what is shown is what happens."""
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
 
 import toolkit
 from tests.cli.program import seg
 from toolkit.models import MODELS
+from toolkit.models.build import build_model
 from toolkit.runs.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +43,28 @@ def test_models_are_listed(tmp_path: Path) -> None:
     listing = seg(tmp_path, "models").stdout
     for name in MODELS:
         assert name in listing
+
+
+def test_one_model_is_shown_with_its_options_and_sizes(tmp_path: Path) -> None:
+    facts = json.loads(seg(tmp_path, "models", "unet-tf", "--json").stdout)["unet-tf"]
+    entry = MODELS.entry("unet-tf")
+    assert (facts["parameters"], facts["gflops"], facts["upscale"]) == (entry.parameters, entry.gflops, True)
+    (same,) = (
+        line for line in seg(tmp_path, "models", "unet-tf").stdout.splitlines() if line.startswith("the same as")
+    )
+    name = same.split()[-1]
+    torch.manual_seed(0)
+    preset = build_model("unet-tf", 2, width=4).state_dict()
+    torch.manual_seed(0)
+    spelled = build_model(name, 2, width=4).state_dict()
+    assert preset.keys() == spelled.keys() and all(torch.equal(value, spelled[key]) for key, value in preset.items())
+
+
+def test_other_sizes_and_classes_are_counted(tmp_path: Path) -> None:
+    facts = json.loads(seg(tmp_path, "models", "unet", "--classes", "2", "--size", "256", "--json").stdout)["unet"]
+    assert facts["parameters"] == MODELS.entry("unet").parameters - 19 * 33
+    assert facts["gflops"] == pytest.approx(MODELS.entry("unet").gflops / 4, rel=0.02)
+    assert "Did you mean 'unet'?" in seg(tmp_path, "models", "umet", code=2).stderr
 
 
 def documented_commands() -> list[tuple[str, str]]:

@@ -66,6 +66,24 @@ class Wide(Tutorial):
 class Space:
     inner = Own
 
+class Crash(Tutorial):
+    def forward(self, x):
+        return x + x[:, :, :1, :-1]
+
+class Idle(nn.Module):
+    def forward(self, x):
+        return x
+
+class Hungry(Tutorial):
+    def forward(self, x):
+        raise torch.OutOfMemoryError("enough")
+
+def lazy(classes):
+    return nn.LazyConv2d(classes, 1)
+
+def leaving(classes):
+    raise SystemExit(0)
+
 number = 5
 '''
 
@@ -74,10 +92,11 @@ number = 5
 def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    for name in ("nets_of_test", "bad_nets_of_test", "needy_nets_of_test"):
+    for name in ("nets_of_test", "bad_nets_of_test", "leaving_nets_of_test", "needy_nets_of_test"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / "nets_of_test.py").write_text(NETS, encoding="utf-8")
     (tmp_path / "bad_nets_of_test.py").write_text("import torch\nthis is no Python\n", encoding="utf-8")
+    (tmp_path / "leaving_nets_of_test.py").write_text("raise SystemExit(3)", encoding="utf-8")
     (tmp_path / "needy_nets_of_test.py").write_text("import no_such_library\n", encoding="utf-8")
 
 
@@ -135,6 +154,19 @@ def test_logits_of_another_number_of_classes_are_refused_when_they_come() -> Non
         model(torch.randn(1, 3, 8, 8))
 
 
+def test_an_error_in_its_forward_is_its_own() -> None:
+    with pytest.raises(
+        RunError, match=r"py:nets_of_test:Crash: its forward failed for \(1, 3, 8, 8\), .*nets_of_test\.py:\d+: Runtime"
+    ):
+        built("Crash")(torch.randn(1, 3, 8, 8))
+
+
+def test_a_lack_of_memory_stays_one() -> None:
+    """Training halves the batch then."""
+    with pytest.raises(torch.OutOfMemoryError, match="enough"):
+        built("Hungry")(torch.randn(1, 3, 8, 8))
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -144,6 +176,10 @@ def test_logits_of_another_number_of_classes_are_refused_when_they_come() -> Non
         ("py:needy_nets_of_test:Net", "needy_nets_of_test imports no_such_library, which is not installed"),
         ("py:nets_of_test:number", "is no function or class"),
         ("py:nets_of_test:nothing", "gave int, a torch.nn.Module is needed"),
+        ("py:nets_of_test:Idle", "has no parameters that can learn"),
+        ("py:nets_of_test:lazy", "has lazy layers"),
+        ("py:nets_of_test:leaving", "failed: SystemExit: 0"),
+        ("py:leaving_nets_of_test:Net", "importing leaving_nets_of_test failed: SystemExit: 3"),
         ("py:nets_of_test:demanding", "nothing is known to give as depth"),
         ("py:nets_of_test:broken", r"failed: KeyError: 'no such.{1,3}key'"),
         ("py:nets_of_test", "py:module:callable, as in py:mynet:build, is needed"),

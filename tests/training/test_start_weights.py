@@ -74,7 +74,9 @@ def test_a_tutorials_checkpoint_of_vgg16_unet_fills_all(trained: TrainReport, tm
 
 
 def test_a_checkpoint_of_another_model_and_two_sources_are_refused(trained: TrainReport) -> None:
-    with pytest.raises(CheckpointError, match=r"best\.safetensors: .*tensors fit this model"):
+    with pytest.raises(
+        CheckpointError, match=r"best\.safetensors: .*fit this model.* It was trained with --model unet --width 4\."
+    ):
         begun(trained, trained.best, width=8)
     with pytest.raises(UsageError, match="fills the encoder too"):
         begun(trained, trained.best, encoder_weights="imagenet")
@@ -97,3 +99,15 @@ def test_an_encoder_that_is_random_in_part_does_not_rest(trained: TrainReport, t
             config = tiny_config(dataset, model=f"fcn32s:fc={fc}", width=None, epochs=10, **chosen)
             rests[fc, option] = make_plan(config, Listener()).config.freeze_epochs
     assert rests == {(32, "weights"): 0, (32, "encoder_weights"): 2, (16, "weights"): 0, (16, "encoder_weights"): 0}
+
+
+def test_only_what_there_is_can_be_asked_to_rest(
+    trained: TrainReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bare_net_of_test.py").write_text(
+        "from torch import nn\ndef net(spec): return nn.Conv2d(3, spec.classes, 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tiny_config(trained.run.root.parent / "voc", model="py:bare_net_of_test:net", width=None, freeze_epochs=1)
+    with pytest.raises(UsageError, match="freeze_epochs: py:bare_net_of_test:net has no encoder"):
+        make_plan(config, Listener())

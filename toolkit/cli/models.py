@@ -30,19 +30,15 @@ def models(
         rows = {name: _facts(MODELS.entry(name)) for name in MODELS}
         show_json(rows) if as_json else show(_table(rows, {how: entry.summary for how, entry in DOORS.items()}))
         return
-    from toolkit.models.entry import choose_model
+    from toolkit.models.entry import CLASSES, SIZE, choose_model
 
     entry = choose_model(name, MODELS).entry
-    from toolkit.models.figures import figures
+    facts = _facts(entry) | {"classes": classes, "size": size}
+    if name not in MODELS or (classes, size) != (CLASSES, SIZE):
+        from toolkit.models.figures import figures  # takes seconds
 
-    found = figures(name, classes=classes, size=size)
-    facts = _facts(entry) | {
-        "parameters": found.parameters,
-        "gflops": round(found.gflops, 1),
-        "stride": found.stride,
-        "classes": classes,
-        "size": size,
-    }
+        found = figures(name, classes=classes, size=size)
+        facts |= {"parameters": found.parameters, "gflops": round(found.gflops, 1), "stride": found.stride}
     if as_json:
         show_json({name: facts})
         return
@@ -53,11 +49,15 @@ def models(
         f"--{option}" for option, offered in (("width", entry.has_width), ("upscale", entry.has_upscale)) if offered
     ]
     show(f"             {' and '.join(also)}" if also else "             neither --width nor --upscale")
-    show(f"parameters:  {found.parameters:,} at {classes} classes")
+    if entry.target == MODELS.entry("unet").target and entry.given:
+        given = dict(entry.given)
+        width = f" --width {given.pop('width')}" if "width" in given else ""
+        show(f"the same as: --model unet:{','.join(f'{key}={value}' for key, value in given.items())}{width}")
+    show(f"parameters:  {facts['parameters']:,} at {classes} classes")
     show(
-        f"computes:    {found.gflops:,.1f} GFLOP for {size} x {size} pixels (a multiplication and an addition are two)"
+        f"computes:    {facts['gflops']:,.1f} GFLOP for {size} x {size} pixels (a multiplication and an addition are two)"
     )
-    show(f"stride:      {found.stride}")
+    show(f"stride:      {facts['stride']}")
 
 
 def _facts(entry: "ModelEntry") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from toolkit.cli.options import AllowCode, with_train_options
 from toolkit.errors import CheckpointError, SegError, StoppedWithOthers, UsageError
 from toolkit.losses.build import parse_loss
 from toolkit.models import MODELS
-from toolkit.models.entry import choose_model, refuse_own_code
+from toolkit.models.entry import choose_model, refuse_own_code, refuse_what_it_lacks
 from toolkit.runs.config import TrainConfig, read_options
 from toolkit.training.launch import is_main, is_one_of_several, train_on
 from toolkit.voc.layout import DEFAULT_ROOT
@@ -68,7 +68,7 @@ def train(
         given = [f"--{name.replace('_', '-')}" for name in typed] + ["--config"] * bool(config) + ["--out"] * bool(out)
         given += ["--dry-run"] * dry_run + ["--preview"] * preview
         raise UsageError(
-            f"--resume goes on with the run's own options; leave out {', '.join(given)} or start a new run."
+            f"--resume goes on with the run's own options; leave out {', '.join(given)} or start a new run (--weights RUN begins with its weights)."
         )
     # what can be refused is refused before torch is imported, which takes seconds
     from toolkit.runs.folder import RunFolder
@@ -121,7 +121,10 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any], *, a
     if dataset is not None:
         typed = typed | {"dataset": str(dataset)}
     config = TrainConfig.from_dict(values | typed, str(path) if path is not None else "options")
-    choose_model(config.model, MODELS)
+    refuse_what_it_lacks(config.model, choose_model(config.model, MODELS).entry, config.width, config.upscale)
+    for file in (config.weights, config.encoder_weights):
+        if file not in ("auto", "imagenet", "none") and not Path(file).exists():
+            raise CheckpointError(f"{file}: there is no such file of weights.")
     if path is not None and "model" not in typed and not allow_code:
         try:
             refuse_own_code(config.model)

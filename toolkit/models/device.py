@@ -57,3 +57,10 @@ def _amp_type(device: torch.device, *, asked: bool) -> torch.dtype | None:
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         return torch.bfloat16 if fast or asked else None
     return torch.float16 if asked else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of a GPU, or, which torch reports as any other failure, of the machine."""
+    return (
+        isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "can't allocate" in str(error)
+    )

@@ -8,6 +8,9 @@ from toolkit.errors import CheckpointError, UsageError
 from toolkit.parameters import Parameter, Value, parse_parameters
 from toolkit.registry import Entry, Registry
 
+CLASSES, SIZE = 21, 512
+"""For which the table of models says its numbers."""
+
 
 @dataclass(frozen=True)
 class ModelEntry(Entry):

@@ -7,10 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from toolkit.models import MODELS
 from toolkit.models.build import build_model
-from toolkit.models.entry import choose_model
-
-CLASSES, SIZE = 21, 512
-"""For which the table of models says its numbers."""
+from toolkit.models.entry import CLASSES, SIZE, choose_model
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ is meant.
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.parameter import UninitializedParameter
 
 from toolkit.errors import RunError, UsageError
 from toolkit.models.base import ModelSpec, SegmentationModel
+from toolkit.models.device import is_out_of_memory
 
 _NAMES: dict[str, Callable[[ModelSpec], Any]] = {
     "spec": lambda spec: spec,
@@ -48,7 +51,17 @@ class ForeignModel(SegmentationModel):
         return nn.Identity()
 
     def decode(self, images: torch.Tensor) -> torch.Tensor:
-        output: Any = self.module(images)
+        try:
+            output: Any = self.module(images)
+        except Exception as error:
+            if isinstance(error, RunError | torch.OutOfMemoryError) or is_out_of_memory(error):
+                raise
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            shape = tuple(images.shape)
+            raise RunError(
+                f"{self._name}: its forward failed for {shape}, {frame.filename}:{frame.lineno}: "
+                f"{type(error).__name__}: {_line(error)}"
+            ) from error
         if isinstance(output, dict):
             output = output["out"] if "out" in output else next(iter(output.values()))
         if isinstance(output, tuple | list):
@@ -71,10 +84,14 @@ def build(spec: ModelSpec, module: str, name: str) -> SegmentationModel:
         model = maker(**_arguments(maker, spec, place))
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"model: {place} failed: {type(error).__name__}: {_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise UsageError(f"model: {place} gave {type(model).__name__}, a torch.nn.Module is needed.")
+    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+        raise UsageError(f"model: {place} has lazy layers. Give their sizes.")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(f"model: {place} has no parameters that can learn.")
     return model if isinstance(model, SegmentationModel) else ForeignModel(model, spec.classes, place)
 
 
@@ -91,7 +108,7 @@ def _find(module: str, name: str, place: str) -> Callable[..., Any]:
         raise UsageError(
             f"model: {place}: there is no module {module}. It is looked for among the installed ones and in {here}."
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"model: {place}: importing {module} failed: {type(error).__name__}: {_line(error)}"
         ) from error

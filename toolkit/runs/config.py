@@ -51,9 +51,8 @@ class TrainConfig:
     encoder_weights: str = _option(
         "auto", "imagenet, none, a FILE or a folder; auto: imagenet if it can be had, else none, said."
     )
-    weights: str | None = _option(
-        None,
-        "Begin with all weights of a model: a run, or a FILE of seg or of a tutorial. [default: the encoder's only]",
+    weights: str = _option(
+        "none", "Begin with all weights of a model: a run, or a FILE of seg or of a tutorial; none: the encoder's only."
     )
     epochs: int = _option(100, "Passes over the training images.", at_least=1, at_most=1_000_000)
     batch: int | str = _option(
@@ -156,6 +155,10 @@ class TrainConfig:
                 raise UsageError(f"{option.name}: '{value}' is not one of {', '.join(rule['choices'])}.{hint}")
         if not all(name.strip() for name in self.device.split(",")):
             raise UsageError(f"device: a name is missing in '{self.device}'. Several are written as 0,1.")
+        if self.weights != "none" and self.encoder_weights not in ("auto", "none"):
+            raise UsageError(
+                f"weights: {self.weights} fills the encoder too. Leave out encoder_weights {self.encoder_weights}, or weights."
+            )
         if self.ema >= 1:
             raise UsageError(f"ema: a share below 1 is needed, such as 0.999, got {self.ema}.")
 

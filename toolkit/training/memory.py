@@ -12,11 +12,12 @@ import torch
 
 from toolkit.data.dataset import Batch
 from toolkit.errors import RunError
+from toolkit.models.device import is_out_of_memory
 from toolkit.progress import Progress
 from toolkit.training.group import ALONE, Group
 from toolkit.training.plan import Plan
 from toolkit.training.state import Engine
-from toolkit.training.step import Stepper, is_out_of_memory
+from toolkit.training.step import Stepper
 
 resource: ModuleType | None
 try:

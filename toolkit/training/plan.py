@@ -1,6 +1,5 @@
 """Everything that is settled before the first step: data, classes, weights, model, precision, options."""
 
-import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ import torch
 from toolkit.data.augment import AUGMENTS, Augment, augment_by_name
 from toolkit.data.dataset import VocSamples
 from toolkit.data.preprocess import Preprocess
-from toolkit.errors import CheckpointError, DatasetError, SegError, UsageError
+from toolkit.errors import DatasetError, SegError, UsageError
 from toolkit.labels.classmap import ClassMap
 from toolkit.losses.base import Loss
 from toolkit.losses.build import build_loss, parse_loss
@@ -22,11 +21,10 @@ from toolkit.models.blocks import with_shared_statistics
 from toolkit.models.build import build_model
 from toolkit.models.device import Device, choose_device
 from toolkit.models.entry import choose_model
-from toolkit.models.weights.load import LoadedWeights, imagenet_of, load_file_weights, load_imagenet, load_model_weights
+from toolkit.models.weights.load import LoadedWeights
 from toolkit.progress import Progress
-from toolkit.runs.checkpoint import Checkpoint
 from toolkit.runs.config import TrainConfig
-from toolkit.runs.folder import RunFolder
+from toolkit.training.beginning import load_weights
 from toolkit.training.group import own_device
 from toolkit.training.launch import is_one_of_several
 from toolkit.training.optim import default_lr
@@ -130,7 +128,7 @@ def make_plan(config: TrainConfig, progress: Progress, *, fresh: bool = True) ->
     torch.manual_seed(config.seed % 2**63)
     spec = ModelSpec(len(classes), width=config.width, upscale=config.upscale)
     model = build_model(config.model, spec.classes, width=spec.width, upscale=spec.upscale)
-    loaded = _load_weights(model, config, classes, progress) if fresh else None
+    loaded = load_weights(model, config, classes, progress) if fresh else None
     if config.sync_bn:
         model = with_shared_statistics(model)
     model.to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
@@ -166,59 +164,6 @@ def _stems(folder: VocFolder, side: str, fold: int | None) -> tuple[str, ...]:
     return stems
 
 
-def _load_weights(
-    model: SegmentationModel, config: TrainConfig, classes: ClassMap, progress: Progress
-) -> LoadedWeights | None:
-    """What the model begins with, None if it knows nothing yet."""
-    choice, imagenet = config.encoder_weights, imagenet_of(model)
-    if config.weights is not None:
-        if choice not in ("auto", "none"):
-            raise UsageError(
-                f"weights: {config.weights} fills the encoder too. Leave out --encoder-weights {choice}, or --weights."
-            )
-        best = RunFolder(Path(config.weights)).best
-        path = best if best.is_file() else Path(config.weights)
-        loaded = _told(load_model_weights(model, path), "Weights", progress)
-        _warn_of_differences(loaded.file or path, config.model, classes, progress)
-        return loaded
-    if choice == "none" or (choice == "auto" and not imagenet):
-        return None
-    if choice not in ("auto", "imagenet"):
-        return _told(load_file_weights(model, Path(choice)), "Encoder weights", progress)
-    if not imagenet:
-        raise UsageError(f"encoder weights: there are no ImageNet weights for {config.model}. Use none or a FILE.")
-    try:
-        return _told(load_imagenet(model), "Encoder weights", progress)
-    except CheckpointError as error:
-        if choice == "imagenet":
-            raise
-        progress.warn(f"{error} Going on without learnt weights: expect to need many more images and epochs.")
-        return None
-
-
-def _warn_of_differences(path: Path, model: str, classes: ClassMap, progress: Progress) -> None:
-    """Of a checkpoint whose tensors fit, although its model or its classes are others."""
-    with contextlib.suppress(CheckpointError):  # other people's files name neither
-        saved = Checkpoint.load(path)
-        if saved.config.model != model:
-            progress.warn(
-                f"{path}: was trained as {saved.config.model}; as {model} its weights may mean something else."
-            )
-        names = saved.classes.names
-        if len(names) == len(classes) and names != classes.names:
-            progress.warn(
-                f"{path}: was trained for {', '.join(names)}, in this order; the dataset has {', '.join(classes.names)}."
-            )
-
-
-def _told(loaded: LoadedWeights, what: str, progress: Progress) -> LoadedWeights:
-    first, *others = loaded.lines()
-    progress.say(f"{what}: {first}")
-    for line in others:
-        progress.say(line)
-    return loaded
-
-
 def _settled(
     config: TrainConfig,
     model: SegmentationModel,
@@ -229,8 +174,10 @@ def _settled(
 ) -> TrainConfig:
     if config.freeze_epochs is not None and config.freeze_epochs > config.epochs:
         raise UsageError(f"freeze_epochs: {config.freeze_epochs} is more than the {config.epochs} epochs there are.")
+    if config.freeze_epochs and not any(True for _ in model.encoder.parameters()):
+        raise UsageError(f"freeze_epochs: {config.model} has no encoder (or backbone) that could rest. Leave it out.")
     # the encoder rests if all of it has learnt and something outside has not
-    rests = loaded is not None and loaded.has_encoder and (config.weights is None or bool(loaded.missing))
+    rests = loaded is not None and loaded.has_encoder and (config.weights == "none" or bool(loaded.missing))
     frozen = config.epochs // _FREEZE_SHARE if rests else 0
     workers = 0 if device.handle.type == "cpu" else min(8, torch.get_num_threads())
     return replace(

@@ -16,6 +16,7 @@ from toolkit.errors import CheckpointError, DatasetError, Interrupted, RunError,
 from toolkit.files import held, remove_partial_files, write_bytes, write_text
 from toolkit.metrics import Confusion, Scores
 from toolkit.models.entry import refuse_own_code
+from toolkit.models.weights.load import imagenet_of
 from toolkit.progress import SILENT, Progress
 from toolkit.runs.config import TrainConfig
 from toolkit.runs.folder import RunFolder
@@ -251,7 +252,9 @@ def _report(plan: Plan, run: RunFolder, state: State, progress: Progress) -> Tra
     if state.best_counts is not None:
         confusion.counts += state.best_counts.numpy()
     scores = confusion.scores(plan.classes.names)
-    warning = what_was_not_found(confusion, scores, state.epoch, plan.weights.method)
+    warning = what_was_not_found(
+        confusion, scores, state.epoch, plan.weights.method, imagenet=bool(imagenet_of(plan.model))
+    )
     if warning:
         progress.warn(warning)
     return TrainReport(run, plan.classes.names, state.epoch, state.best_epoch, scores, plan.val.stems)

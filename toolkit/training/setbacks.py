@@ -9,6 +9,7 @@ import torch
 
 from toolkit.data.dataset import Batch
 from toolkit.errors import RunError, SegError
+from toolkit.models.device import is_out_of_memory
 from toolkit.progress import Progress
 from toolkit.runs.config import TrainConfig
 from toolkit.runs.folder import RunFolder
@@ -16,7 +17,6 @@ from toolkit.runs.state import load_state
 from toolkit.training.group import Group
 from toolkit.training.plan import Plan, with_way_out
 from toolkit.training.state import Engine, State
-from toolkit.training.step import is_out_of_memory
 
 BAD_STEPS = 8
 """So many steps in a row without a finite loss, and the run goes back to its last good state."""

@@ -9,6 +9,7 @@ import torch
 from toolkit.data.dataset import Batch
 from toolkit.errors import RunError, SegError, StoppedWithOthers
 from toolkit.labels.classmap import IGNORE
+from toolkit.models.device import is_out_of_memory
 from toolkit.training.group import Group
 from toolkit.training.plan import Plan
 from toolkit.training.state import Engine
@@ -110,17 +111,17 @@ class Stepper:
     def learn(self, batches: Sequence[Batch], number: int, images: int) -> torch.Tensor:
         """Add up the gradients of this process's batches.
 
-        Returns float32 (2,): the sum of their losses, each times the amount that it is a mean of, and the sum of the
-        amounts. So the parts of a step make up what it would be in one piece, for losses that are means over pixels.
+        Returns float32 (2,): the sum of the losses of their logits, each times the amount that it is a mean of, and the
+        sum of the amounts. So the parts of a step make up what it would be in one piece, for losses that are means over pixels.
         Raises RunError if the model cannot be compiled.
         """
         sums = torch.zeros(2, device=self.plan.device.handle)
         for index, batch in enumerate(batches):
             torch.manual_seed(self._seed(number, index))
-            loss, amount = self._loss(batch)
+            loss, shown, amount = self._loss(batch)
             share = loss if self._is_whole(batches) else loss * (amount / self._unit(images))
             self.engine.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
-            sums += torch.stack([loss.detach() * amount, amount])
+            sums += torch.stack([shown.detach() * amount, amount])
         return sums
 
     def _as_many_as_others(self, batches: Sequence[Batch]) -> list[Batch]:
@@ -134,8 +135,11 @@ class Stepper:
         step = self.plan.config.seed * 1_000_003 + number
         return (step * 1_048_583 + self.group.rank * 4099 + index) % 2**63
 
-    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss of a batch and the amount that it is a mean of, both float32 scalars."""
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of a batch the loss, that of the logits alone, and the amount that it is a mean of, all float32 scalars.
+
+        The second is what people see: with side outputs, the first one is no number of the validation's kind.
+        """
         device = self.plan.device
         images = self.plan.preprocess.normalise(batch.images.to(device.handle, non_blocking=True))
         images = images.contiguous(memory_format=device.memory_format)
@@ -143,9 +147,10 @@ class Stepper:
         with device.autocast():
             outputs = self._run(images)
         loss: torch.Tensor = self.plan.loss(outputs[0], targets)
+        shown = loss
         for weight, side in zip(self.engine.model.side_weights, outputs[1:], strict=True):
             loss = loss + weight * self.plan.loss(side, targets)
-        return loss, self.plan.loss.amount(targets)
+        return loss, shown, self.plan.loss.amount(targets)
 
     def _run(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if not self.plan.config.compile:
@@ -191,10 +196,3 @@ class Stepper:
         self.engine.optimizer.zero_grad(set_to_none=True)
         for now, before in zip(self._statistics, statistics, strict=True):
             now.copy_(before)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Of a GPU, or, which torch reports as any other failure, of the machine."""
-    return (
-        isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "can't allocate" in str(error)
-    )

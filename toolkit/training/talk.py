@@ -77,18 +77,20 @@ def tell_waiting(plan: Plan, epoch: int, share: float, progress: Progress) -> No
     progress.say(f"  {share:.0%} of the time went into waiting for pictures: {' or '.join(helps)} may help.")
 
 
-def what_was_not_found(confusion: Confusion, scores: Scores, epochs: int, method: str) -> str:
+def what_was_not_found(confusion: Confusion, scores: Scores, epochs: int, method: str, *, imagenet: bool) -> str:
     """Why scores are 0, and what may help; an empty text if every class of the validation images is found.
 
-    method   of the class weights, as in ClassWeights
+    method     of the class weights, as in ClassWeights
+    imagenet   there are ImageNet weights for the model
     """
+    begin = "start from ImageNet weights, " if imagenet else ""
     present = np.flatnonzero(confusion.counts.sum(1))
     lost = [k for k in present if scores.recall[k] < _FOUND]
     if len(present) > 1 and len(present) - len(lost) <= 1:
         only = scores.names[int(confusion.counts.sum(0).argmax())]
         return (
             f"the model predicts nothing but '{only}' on the validation images, or next to nothing: it has not learnt "
-            f"enough in {epochs} epochs. Train longer, start from ImageNet weights, or try --class-weights auto."
+            f"enough in {epochs} epochs. Train longer, {begin}or try --class-weights auto."
         )
     if not lost:
         return ""
@@ -97,7 +99,7 @@ def what_was_not_found(confusion: Confusion, scores: Scores, epochs: int, method
     stronger = _STRONGER.get(method, "")
     return (
         f"{'class' if len(lost) == 1 else 'classes'} {names}{more}: next to none of the pixels are found. "
-        "Train longer, start from ImageNet weights, use a larger --size"
+        f"Train longer, {begin}use a larger --size"
         + (f", or give small classes more weight: --class-weights {stronger}." if stronger else ", or annotate more.")
     )
 

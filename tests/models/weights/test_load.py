@@ -222,7 +222,9 @@ def test_a_file_with_code_in_it_is_refused_without_running_it(tmp_path: Path, wr
     path, trace = tmp_path / "w.pt", tmp_path / "executed"
     content = {"0.weight": Malice(trace)}
     torch.save(content, path) if writer == "torch" else path.write_bytes(pickle.dumps(content))
-    with pytest.raises(CheckpointError, match="not a torch file of plain weights") as caught:
+    with pytest.raises(
+        CheckpointError, match="more than tensors" if writer == "torch" else "not a torch file"
+    ) as caught:
         load_file_weights(Small(), path)
     assert str(path) in str(caught.value)
     assert not trace.exists()

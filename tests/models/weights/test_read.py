@@ -127,3 +127,20 @@ def test_a_folder_without_weights_says_what_is_there(tmp_path: Path) -> None:
         (tmp_path / f"{index:02}.txt").touch()
     with pytest.raises(CheckpointError, match=r"it holds 00\.txt, .*, 07\.txt, \.\.\.\."):
         find_file(tmp_path)
+
+
+def test_a_whole_model_is_not_unpickled_and_the_way_out_is_said(tmp_path: Path) -> None:
+    torch.save(torch.nn.Conv2d(1, 1, 1), tmp_path / "model.pth")
+    with pytest.raises(CheckpointError) as caught:
+        read_state(tmp_path / "model.pth")
+    assert "holds more than tensors" in str(caught.value) and "state_dict()" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "is empty"), (b"hello", "not a torch file of plain weights")])
+def test_what_is_no_torch_file_is_said_plainly(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        read_state(path)
+    assert str(caught.value) == f"{path}: {reason}."

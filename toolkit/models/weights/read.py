@@ -5,6 +5,7 @@ Nothing is unpickled that could run code.
 
 import importlib
 import io
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -83,12 +84,24 @@ def short(error: BaseException) -> str:
 
 
 def _read_torch(path: Path) -> Any:
+    if not path.stat().st_size:
+        raise CheckpointError(f"{path}: is empty.")
     with path.open("rb") as file:
         is_zip = file.read(4) == b"PK\x03\x04"  # as torch tells it from its older format
         fault = zip_fault(file) if is_zip else None
     if fault is not None:
         raise CheckpointError(f"{path}: a damaged file ({fault}).")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" not in str(error):
+            raise
+        raise CheckpointError(
+            f"{path}: holds more than tensors, such as a whole model, which is not read because it could run code. "
+            "Save its model.state_dict()."
+        ) from None
+    except KeyError:  # what its parser says of the first letter of a text
+        raise CheckpointError(f"{path}: not a torch file of plain weights.") from None
 
 
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
