@@ -127,10 +127,13 @@ def test_side_outputs_are_learnt_from_with_their_weight(
 
     chosen = config(dataset, "sided", epochs=1, batch=6, optimizer="sgd", schedule="constant", warmup_epochs=0.0)
     start = make_plan(chosen, Listener()).model.state_dict()["side.weight"].clone()
-    moved = {}
+    moved, shown = {}, set()
     for weight in (0.5, 1.0, 0.0):
         monkeypatch.setattr(Sided, "side_weights", (weight,))
-        moved[weight] = weights(train(chosen, out=tmp_path / str(weight)))["side.weight"] - start
+        report = train(chosen, out=tmp_path / str(weight))
+        moved[weight] = weights(report)["side.weight"] - start
+        shown.add(log_of(report.run.root)[0]["train_loss"])
+    assert len(shown) == 1, "the loss of the first step is that of the logits, whatever the side outputs add"
     torch.testing.assert_close(moved[1.0], 2 * moved[0.5], rtol=1e-4, atol=1e-7)
     assert moved[0.5].abs().max() > 0 and moved[0.0].abs().max() == 0
 

@@ -82,6 +82,8 @@ def test_steps_are_a_tenth_each() -> None:
         ("adam", "vgg16-unet", True, 1e-4),
         ("adam", "unet", False, 1e-3),
         ("adam", "unet", True, 1e-4),
+        ("adam", "vgg11-bn-unet", False, 1e-4),
+        ("adam", "resnet18-unet", False, 1e-3),
         ("adamw", "unet", False, 1e-3),
         ("adamw", "vgg16-unet", True, 1e-4),
         ("sgd", "unet", False, 1e-2),

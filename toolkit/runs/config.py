@@ -72,7 +72,7 @@ class TrainConfig:
     )
     lr: float | None = _option(
         None,
-        "Highest learning rate. [default: adam, adamw 1e-4, or 1e-3 for models with BatchNorm; sgd 1e-2]",
+        "Highest learning rate. [default: adam, adamw 1e-4, or 1e-3 from nothing with BatchNorm in the decoder; sgd 1e-2]",
         at_least=0,
         at_most=1e30,
     )

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from toolkit.models.base import SegmentationModel
 from toolkit.runs.config import TrainConfig
 
 FINAL_SHARE = 0.01
@@ -19,9 +21,10 @@ _LR = {"adam": 1e-4, "adamw": 1e-4, "sgd": 1e-2}
 _LR_ADAM_WITH_BATCHNORM = 1e-3
 
 
-def default_lr(optimizer: str, model: nn.Module, *, pretrained: bool) -> float:
-    """Adam 1e-4, as in the tutorials; 1e-3 for a model with BatchNorm that starts from nothing; SGD 1e-2."""
-    normalised = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
+def default_lr(optimizer: str, model: SegmentationModel, *, pretrained: bool) -> float:
+    """Adam 1e-4, as in the tutorials; 1e-3 for a model that starts from nothing with BatchNorm in its decoder; SGD 1e-2."""
+    encoder = set(model.encoder.modules())
+    normalised = any(isinstance(part, _BatchNorm) for part in model.modules() if part not in encoder)
     if optimizer != "sgd" and normalised and not pretrained:
         return _LR_ADAM_WITH_BATCHNORM
     return _LR[optimizer]
