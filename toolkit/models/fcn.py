@@ -80,7 +80,10 @@ class Enlarge(nn.Module):
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
         if self.transposed is None:
             return F.interpolate(scores, scale_factor=self.factor, mode="bilinear", align_corners=False)
-        enlarged: torch.Tensor = self.transposed(F.pad(scores, (1, 1, 1, 1), mode="replicate"))
+        for axis in (2, 3):  # F.pad's backward pass cannot be compiled by torch 2.15
+            last = scores.shape[axis] - 1
+            scores = torch.cat([scores.narrow(axis, 0, 1), scores, scores.narrow(axis, last, 1)], dim=axis)
+        enlarged: torch.Tensor = self.transposed(scores)
         return enlarged
 
 
