@@ -284,15 +284,18 @@ def test_it_can_be_exported_and_compiled(name: str) -> None:
             part.p = 0.0
     compiled = torch.compile(learning.all_logits)
     expected = plain.all_logits(images)[0]
-    # not number by number: where two values round alike, a pool's maximum may be the other one (SegNet)
-    assert (compiled(images)[0] - expected).norm() < 0.05 * expected.norm()
+    # rounding may choose another maximum of a pool (SegNet), or turn the sign of one of two values that are normalised
+    # by each other (PSPNet): so it is held against what rounding the input does to the model that is not compiled
+    rounding = (plain.all_logits(images * (1 + 1e-6))[0] - expected).norm() / expected.norm()
+    rounding = rounding.detach()
+    assert (compiled(images)[0] - expected).norm() / expected.norm() < 0.01 + 3 * rounding
     for outputs in (compiled(images), plain.all_logits(images)):
         sum(output.square().mean() for output in outputs).backward()  # type: ignore[union-attr]
     norms = [
         torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
         for model in (learning, plain)
     ]
-    torch.testing.assert_close(norms[0], norms[1], rtol=0.01, atol=1e-6)
+    torch.testing.assert_close(norms[0], norms[1], rtol=float(0.01 + rounding), atol=1e-6)
     torch._dynamo.reset()
 
 
