@@ -179,6 +179,14 @@ def test_a_missing_source_and_a_file_as_source_are_told_apart(tmp_path: Path) ->
         convert(annotated(tmp_path / "in"), tmp_path / "voc")
 
 
+def test_a_missing_source_is_said_before_anything_of_the_dataset(tmp_path: Path) -> None:
+    """Whose way out, --overwrite, would lead nowhere."""
+    annotated(tmp_path / "in", "img")
+    convert(tmp_path / "in", tmp_path / "voc")
+    with pytest.raises(DataError, match=r"im: there is no such folder"):
+        convert(tmp_path / "im", tmp_path / "voc")
+
+
 def test_equal_names_in_subfolders_and_in_other_case_stay_apart(tmp_path: Path) -> None:
     source = tmp_path / "in"
     annotated(source / "day", "img", label="cat", seed=1)

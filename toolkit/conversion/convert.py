@@ -18,7 +18,7 @@ from toolkit.conversion.records import Journal, Memory, Record, finish_records, 
 from toolkit.conversion.render import Job, Plan, render
 from toolkit.conversion.replace import replacing
 from toolkit.conversion.report import ConvertReport, Totals
-from toolkit.conversion.scan import Scan, nothing_converted, scan
+from toolkit.conversion.scan import Scan, nothing_converted, require_source, scan
 from toolkit.conversion.stems import output_stems
 from toolkit.errors import DataError, SegError, UsageError, unknown_name
 from toolkit.files import write_text
@@ -67,6 +67,7 @@ def convert(
     dataset = VocFolder(Path(out) if out is not None else DEFAULT_ROOT)
     options = DrawOptions(**draw_options)
     images_dir = Path(images) if images is not None else None
+    require_source(source)  # before anything is said of the dataset: the way out of that would not help
     _refuse(dataset, images_dir, unlabelled, overwrite=overwrite, update=update)
     with ExitStack() as stack:
         crew = stack.enter_context(Crew(workers, stack.enter_context(dask_executor(dask)) if dask else None))

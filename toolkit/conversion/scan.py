@@ -100,15 +100,20 @@ def _skim(path: Path, encoding: str | None) -> _Skim:
     return _Skim(dict(labels), annotation.recorded, named, isinstance(annotation.image, bytes))
 
 
+def require_source(source: Path) -> None:
+    """Raise DataError unless there is such a folder."""
+    if not source.exists():
+        raise DataError(f"{source}: there is no such folder.")
+    if not source.is_dir():
+        raise DataError(f"{source}: is a file. Give the folder in which labelme saved its JSON files.")
+
+
 def _files(source: Path, dataset: VocFolder) -> tuple[list[Path], list[Path], list[Path]]:
     """JSON files, pictures, and pipes called *.json below `source`, sorted by path.
 
     What `seg` itself wrote there is not looked at. A link that leads nowhere is one of the files: it shall be missed.
     """
-    if not source.exists():
-        raise DataError(f"{source}: there is no such folder.")
-    if not source.is_dir():
-        raise DataError(f"{source}: is a file. Give the folder in which labelme saved its JSON files.")
+    require_source(source)
     inside, own = os.path.abspath(source) + os.sep, _own(source, dataset)
     holds_own = own[0].startswith(inside)
     annotations, pictures, others = [], [], []

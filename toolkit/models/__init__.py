@@ -4,11 +4,12 @@ The figures are for 21 classes, and 512 x 512 pixels; a test counts them again.
 """
 
 from toolkit.models.entry import ModelEntry
-from toolkit.parameters import Choice, Number
+from toolkit.parameters import Choice, Number, Value
 from toolkit.registry import Registry
 
 _UNET = "toolkit.models.unet:build"
-_PLAIN = {"norm": "none", "up": "transposed", "join": "up-first"}
+_PLAIN: dict[str, Value] = {"norm": "none", "up": "transposed", "join": "up-first"}
+_TEXT = "a U-Net text of the tutorials, after Ronneberger et al. 2015, arXiv:1505.04597"
 _VGG = "Simonyan and Zisserman 2014, arXiv:1409.1556; Ronneberger et al. 2015, arXiv:1505.04597"
 _RESNET = "He et al. 2015, arXiv:1512.03385; Ronneberger et al. 2015, arXiv:1505.04597"
 _FCN = (Choice("upsampling", ("learnt", "fixed")), Number("fc", 4096, 16, 4096, whole=True))
@@ -36,6 +37,35 @@ def _resnet_unet(depth: int, decoders: tuple[str, str], parameters: int, gflops:
         source=_RESNET,
         given={"depth": depth, "decoder": decoders[0]},
         options=(Choice("decoder", decoders),),
+        parameters=parameters,
+        gflops=gflops,
+        stride=32,
+    )
+
+
+def _unet_form(
+    summary: str, given: dict[str, Value], parameters: int, gflops: float, *, stride: int = 16, source: str = _TEXT
+) -> ModelEntry:
+    return ModelEntry(
+        _UNET,
+        summary,
+        source=source,
+        given=given,
+        has_width=True,
+        has_upscale=True,
+        parameters=parameters,
+        gflops=gflops,
+        stride=stride,
+    )
+
+
+def _fcn(finest: int, scores: str, parameters: int, gflops: float) -> ModelEntry:
+    return ModelEntry(
+        "toolkit.models.fcn:build",
+        f"FCN on VGG16 (ImageNet weights), {scores}",
+        source="Long et al. 2015, arXiv:1411.4038",
+        given={"finest": finest},
+        options=_FCN,
         parameters=parameters,
         gflops=gflops,
         stride=32,
@@ -97,44 +127,27 @@ MODELS = Registry(
             parameters=7_850_261,
             gflops=111.9,
         ),
-        "unet-bn": ModelEntry(
-            _UNET,
+        "unet-bn": _unet_form(
             "U-Net with three halvings, BatchNorm and bilinear enlarging",
-            source="a U-Net text of the tutorials, after Ronneberger et al. 2015, arXiv:1505.04597",
-            given={"width": 64, "depth": 3, "bias": "yes", "up": "bilinear-aligned", "join": "up-first"},
-            has_width=True,
-            has_upscale=True,
+            {"width": 64, "depth": 3, "bias": "yes", "up": "bilinear-aligned", "join": "up-first"},
+            7_789_845,
+            339.8,
             stride=8,
-            parameters=7_789_845,
-            gflops=339.8,
         ),
-        "unet-paper": ModelEntry(
-            _UNET,
+        "unet-paper": _unet_form(
             "the original U-Net: valid convolutions, mirrored borders, overlapping tiles",
-            source="Ronneberger et al. 2015, arXiv:1505.04597",
-            given={**_PLAIN, "width": 64, "dropout": 0.5, "padding": "valid"},
-            has_width=True,
-            has_upscale=True,
+            {**_PLAIN, "width": 64, "dropout": 0.5, "padding": "valid"},
+            31_033_045,
+            628.6,
             stride=1,
-            parameters=31_033_045,
-            gflops=628.6,
+            source="Ronneberger et al. 2015, arXiv:1505.04597",
         ),
-        "unet-transposed": ModelEntry(
-            _UNET,
-            "the original U-Net with padded convolutions and no dropout",
-            source="a U-Net text of the tutorials, after Ronneberger et al. 2015, arXiv:1505.04597",
-            given={**_PLAIN, "width": 64},
-            has_width=True,
-            has_upscale=True,
-            stride=16,
-            parameters=31_033_045,
-            gflops=386.0,
+        "unet-transposed": _unet_form(
+            "the original U-Net with padded convolutions and no dropout", {**_PLAIN, "width": 64}, 31_033_045, 386.0
         ),
-        "unet-strided": ModelEntry(
-            _UNET,
+        "unet-strided": _unet_form(
             "U-Net with strided convolutions, dropout, LeakyReLU and nearest enlarging",
-            source="a U-Net text of the tutorials, after Ronneberger et al. 2015, arXiv:1505.04597",
-            given={
+            {
                 "width": 64,
                 "bias": "yes",
                 "up": "nearest",
@@ -145,33 +158,17 @@ MODELS = Registry(
                 "dropout2": 0.4,
                 "head": "3x3",
             },
-            has_width=True,
-            has_upscale=True,
-            stride=16,
-            parameters=32_101_013,
-            gflops=398.1,
+            32_101_013,
+            398.1,
         ),
-        "unet-keras": ModelEntry(
-            _UNET,
-            "U-Net of 32 to 512 channels without normalising, as in Keras examples",
-            source="a U-Net text of the tutorials, after Ronneberger et al. 2015, arXiv:1505.04597",
-            given=_PLAIN,
-            has_width=True,
-            has_upscale=True,
-            stride=16,
-            parameters=7_760_757,
-            gflops=96.9,
+        "unet-keras": _unet_form(
+            "U-Net of 32 to 512 channels without normalising, as in Keras examples", _PLAIN, 7_760_757, 96.9
         ),
-        "unet-tf": ModelEntry(
-            _UNET,
+        "unet-tf": _unet_form(
             "unet-keras with LeakyReLU 0.2; --upscale 3 makes its masks three times finer",
-            source="a U-Net text of the tutorials, after Ronneberger et al. 2015, arXiv:1505.04597",
-            given={**_PLAIN, "up": "transposed-unbiased", "slope": 0.2},
-            has_width=True,
-            has_upscale=True,
-            stride=16,
-            parameters=7_760_277,
-            gflops=96.9,
+            {**_PLAIN, "up": "transposed-unbiased", "slope": 0.2},
+            7_760_277,
+            96.9,
         ),
         "unetplusplus": ModelEntry(
             "toolkit.models.unetplusplus:build",
@@ -197,36 +194,9 @@ MODELS = Registry(
             parameters=13_280_229,
             gflops=161.6,
         ),
-        "fcn8s": ModelEntry(
-            "toolkit.models.fcn:build",
-            "FCN on VGG16 (ImageNet weights), scores at 1/8, 1/16 and 1/32 joined",
-            source="Long et al. 2015, arXiv:1411.4038",
-            given={"finest": 8},
-            options=_FCN,
-            stride=32,
-            parameters=134_382_239,
-            gflops=221.7,
-        ),
-        "fcn16s": ModelEntry(
-            "toolkit.models.fcn:build",
-            "FCN on VGG16 (ImageNet weights), scores at 1/16 and 1/32 joined",
-            source="Long et al. 2015, arXiv:1411.4038",
-            given={"finest": 16},
-            options=_FCN,
-            stride=32,
-            parameters=134_385_914,
-            gflops=221.7,
-        ),
-        "fcn32s": ModelEntry(
-            "toolkit.models.fcn:build",
-            "FCN on VGG16 (ImageNet weights), scores at 1/32 only: coarse outlines",
-            source="Long et al. 2015, arXiv:1411.4038",
-            given={"finest": 32},
-            options=_FCN,
-            stride=32,
-            parameters=134_432_597,
-            gflops=221.7,
-        ),
+        "fcn8s": _fcn(8, "scores at 1/8, 1/16 and 1/32 joined", 134_382_239, 221.7),
+        "fcn16s": _fcn(16, "scores at 1/16 and 1/32 joined", 134_385_914, 221.7),
+        "fcn32s": _fcn(32, "scores at 1/32 only: coarse outlines", 134_432_597, 221.7),
         "segnet": ModelEntry(
             "toolkit.models.segnet:build",
             "VGG16-BN encoder (ImageNet weights), unpooling to where its maxima were",
