@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from toolkit.data.enlarge import axes, certainties
 from toolkit.data.preprocess import Preprocess
+from toolkit.labels.annotation import Mask
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 SIZES = [(64, 64), (37, 90), (200, 50), (1, 500), (7, 3), (129, 128)]
 
@@ -74,11 +78,17 @@ def test_undo_of_many_classes_works_through_bands_of_rows() -> None:
     check_undo(Preprocess(size=48), (211, 160), classes=150)  # about 40 rows at a time
 
 
+def undone(preprocess: Preprocess, logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, Floats]:
+    mask = preprocess.undo(logits, size)
+    seen = preprocess.seen(logits, size)
+    return mask, certainties(seen, *axes(seen, size), mask)
+
+
 def check_undo(preprocess: Preprocess, size: tuple[int, int], classes: int) -> None:
     h, w = preprocess.fitted(size)
     torch.manual_seed(size[0])
     logits = 3 * torch.randn(classes, h + -h % 32, w + -w % 32)
-    mask, confidence = preprocess.undo(logits, size)
+    mask, confidence = undone(preprocess, logits, size)
     full = torch.nn.functional.interpolate(logits[None, :, :h, :w], size, mode="bilinear", align_corners=False)[0]
     two = full.softmax(0).topk(2, 0)
     clear = (two.values[0] - two.values[1]).numpy() > 1e-4
@@ -92,7 +102,7 @@ def check_undo(preprocess: Preprocess, size: tuple[int, int], classes: int) -> N
 def test_undo_takes_16_bit_logits() -> None:
     logits = torch.zeros(2, 32, 32, dtype=torch.bfloat16)
     logits[1, :, 16:] = 5
-    mask, confidence = Preprocess(size=32).undo(logits, (64, 64))
+    mask, confidence = undone(Preprocess(size=32), logits, (64, 64))
     assert mask[:, :30].max() == 0 and mask[:, 34:].min() == 1
     assert confidence[0, 63] == pytest.approx(1 / (1 + np.exp(-5)), rel=1e-5)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from toolkit.data.enlarge import axes, winners
 from toolkit.labels.annotation import Mask
 from toolkit.labels.classmap import IGNORE
 
@@ -20,8 +21,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _LARGEST_CV2_SIDE = 32767
 """Of a mask: OpenCV 4.10 takes pixels from elsewhere beyond, without a word."""
-
-_BAND = 1_000_000  # logits kept at full size at a time; what fits a processor's cache is twice as fast as more
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,15 @@ class Preprocess:
         scale, shift = _scale_and_shift(self.mean, self.std, images.device)
         return torch.addcmul(shift, images.float(), scale).permute(0, 3, 1, 2)
 
-    def undo(self, logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, npt.NDArray[np.float32]]:
-        """float (K, r h', r w') logits -> mask uint8 (H, W) and the winner's probability float32 (H, W) in 0..1.
+    def undo(self, logits: torch.Tensor, size: tuple[int, int]) -> Mask:
+        """float (K, r h', r w') logits -> class ids, uint8 (H, W); see `enlarge.winners`."""
+        seen = self.seen(logits, size)
+        return winners(seen, *axes(seen, size))
 
-        The padding is cut off and the logits are enlarged bilinearly to the original size, a band of rows at a
-        time: K full-size planes never exist at once.
-        """
+    def seen(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """float (K, r h', r w') logits -> those of the picture itself, (K, r h, r w), without the padding."""
         h, w = (self.upscale * length for length in self.fitted(size))
-        return _winners(logits[:, :h, :w].float(), size)
+        return logits[:, :h, :w]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -165,35 +165,6 @@ def _place(canvas: npt.NDArray[np.uint8], patch: npt.NDArray[np.uint8], at: tupl
         spans.append((slice(start, stop), slice(start - at[axis], stop - at[axis])))
     (rows, patch_rows), (columns, patch_columns) = spans
     canvas[rows, columns] = patch[patch_rows, patch_columns]
-
-
-def _winners(logits: torch.Tensor, size: tuple[int, int]) -> tuple[Mask, npt.NDArray[np.float32]]:
-    K = logits.shape[0]
-    H, W = size
-    mask = np.empty((H, W), np.uint8)
-    confidence = np.empty((H, W), np.float32)
-    top, bottom, vertical = _neighbours(logits.shape[1], H, logits.device)
-    left, right, horizontal = _neighbours(logits.shape[2], W, logits.device)
-    rows = max(1, _BAND // (K * W))
-    for start in range(0, H, rows):
-        band = slice(start, min(start + rows, H))
-        lines = torch.lerp(logits[:, top[band]], logits[:, bottom[band]], vertical[band, None])
-        full = torch.lerp(lines[:, :, left], lines[:, :, right], horizontal)
-        probability, winner = full.softmax(0).max(0)
-        mask[band] = winner.to(torch.uint8).cpu().numpy()
-        confidence[band] = probability.cpu().numpy()
-    return mask, confidence
-
-
-def _neighbours(source: int, target: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For each target pixel the two source pixels beside its centre and the weight of the second one.
-
-    The same as torch's bilinear interpolation with align_corners=False.
-    """
-    centres = ((torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
-    low = centres.floor().long()
-    high, weight = (low + 1).clamp(max=source - 1), (centres - low).float()
-    return low.to(device), high.to(device), weight.to(device)
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

@@ -64,7 +64,7 @@ def evaluate(
             with device.autocast():
                 logits = model(images)
             losses[index], scored[index] = float(loss(logits, targets)), 1
-            prediction, _ = preprocess.undo(logits[0], (sample.truth.shape[0], sample.truth.shape[1]))
+            prediction = preprocess.undo(logits[0], (sample.truth.shape[0], sample.truth.shape[1]))
             confusion.add(sample.truth, prediction)
     group.agree(failed)
     group.sum(torch.from_numpy(confusion.counts))
