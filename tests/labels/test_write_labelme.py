@@ -12,7 +12,8 @@ from tests.annotations import SIZE, encoded, picture
 from tests.oracles import labelme_read
 from toolkit.errors import AnnotationError
 from toolkit.labels.annotation import Annotation, Shape, clean_label
-from toolkit.labels.labelme import read_labelme, write_labelme
+from toolkit.labels.labelme import read_labelme
+from toolkit.labels.labelme_write import write_labelme
 
 POINT_COUNTS = {
     "polygon": (3, 6),
@@ -82,6 +83,24 @@ def test_what_labelme_7_insists_on(tmp_path: Path) -> None:
     for shape in raw["shapes"]:
         assert set(shape) == {"label", "points", "group_id", "description", "shape_type", "flags", "mask"}
         assert shape["flags"] == {}
+
+
+def test_written_like_labelme_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "ä.json"
+    shapes = (Shape("katze ä", "polygon", ((1.0, 2.5), (3.0, 3.0), (0.0, 7.25)), text='a "b"'),)
+    write_labelme(Annotation(path, "ä.jpg", SIZE, shapes), path, flags={"predicted": True})
+    text = path.read_text(encoding="utf-8")
+    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+    assert json.loads(text)["flags"] == {"predicted": True}
+    assert json.loads(text)["shapes"][0]["points"] == [[1.0, 2.5], [3.0, 3.0], [0.0, 7.25]]
+
+
+def test_a_file_name_that_is_no_text_and_an_endless_group_id_are_written_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    shape = Shape("cat", "point", ((1.0, 2.0),), group_id=10**30)
+    write_labelme(Annotation(path, "\udcff.jpg", SIZE, (shape,)), path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert (content["imagePath"], content["shapes"][0]["group_id"]) == ("\udcff.jpg", 10**30)
 
 
 @pytest.mark.parametrize(("image", "size"), [(None, SIZE), (b"bytes", SIZE), ("a.jpg", None)])

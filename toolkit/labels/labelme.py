@@ -1,4 +1,4 @@
-"""labelme JSON <-> Annotation. The only file that knows labelme's keys.
+"""labelme JSON -> Annotation. With `labelme_write`, the way back, the only file that knows labelme's keys.
 
 Reads what labelme 1 to 7 and the programs that speak its dialect have written, and is lenient where labelme's own
 reader is strict: unknown keys, missing keys and foreign `version` texts are all fine. What cannot be drawn is left
@@ -8,8 +8,6 @@ Two ways lead to the same result. Files as labelme writes them are decoded by ty
 picture; whatever does not fit the types goes the slow way, which can say what is wrong.
 """
 
-import base64
-import io
 import json
 import math
 from itertools import chain
@@ -17,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import UNSET, Raw, UnsetType
-from PIL import Image
 
 from toolkit.errors import AnnotationError
-from toolkit.files import read_file, write_text
+from toolkit.files import read_file
 from toolkit.findings import Finding
 from toolkit.labels.annotation import KINDS, Annotation, Point, Shape, clean_label
 from toolkit.labels.payload import BadBitmap, bitmap, embedded_picture, is_null
@@ -126,25 +122,6 @@ def parse_labelme(path: Path, data: bytes, *, images: bool = True, encoding: str
         findings=tuple(sorted(findings, key=_shape_number)),
         recorded=recorded,
     )
-
-
-def write_labelme(annotation: Annotation, path: Path) -> None:
-    """Write what labelme 5, 6 and 7 open without a complaint, atomically. The recorded image must be a path.
-
-    Raises AnnotationError if size or path of the image are unknown.
-    """
-    if annotation.size is None or not isinstance(annotation.image, str):
-        raise AnnotationError(f"{path}: an annotation needs its image's path and size to be written.")
-    content: dict[str, Any] = {
-        "version": annotation.version or "5.5.0",
-        "flags": {},
-        "shapes": [_shape_to_json(shape) for shape in annotation.shapes],
-        "imagePath": annotation.image,
-        "imageData": None,
-        "imageHeight": annotation.size[0],
-        "imageWidth": annotation.size[1],
-    }
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 class _BadShape(Exception):
@@ -351,23 +328,6 @@ def _shape_number(finding: Finding) -> int:
     """Findings of a file in the order of its shapes, whichever way found them."""
     number = finding.place.rpartition("shapes[")[2].partition("]")[0]
     return int(number) if number.isdecimal() else -1
-
-
-def _shape_to_json(shape: Shape) -> dict[str, Any]:
-    mask = None
-    if shape.bitmap is not None:
-        buffer = io.BytesIO()
-        Image.fromarray(shape.bitmap.astype(np.uint8)).save(buffer, format="PNG")
-        mask = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {
-        "label": shape.label,
-        "points": [list(point) for point in shape.points],
-        "group_id": shape.group_id,
-        "description": shape.text,
-        "shape_type": shape.kind,
-        "flags": {},
-        "mask": mask,
-    }
 
 
 def _is_writable(text: str) -> bool:
