@@ -56,10 +56,10 @@ class UsageError(SegError):
 
 
 class StoppedWithOthers(SegError):
-    """Another process of the same training ended it, and has said why; here there is nothing to add."""
+    """Another process that shares the work ended it, and has said why; here there is nothing to add."""
 
     def __init__(self, exit_code: int = 1) -> None:
-        super().__init__("stopped together with another process of this training")
+        super().__init__("stopped together with another process that shares the work")
         self.exit_code = exit_code
 
 

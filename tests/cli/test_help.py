@@ -15,7 +15,9 @@ from toolkit.models.build import build_model
 from toolkit.runs.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("convert", "split", "train", "predict", "demo", "models", "stats", "check", "weights")
+COMMANDS = (
+    "convert", "split", "train", "predict", "annotate", "export", "bench", "demo", "models", "stats", "check", "weights",
+)  # fmt: skip
 
 
 def test_version(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """From a checkpoint to masks at the size of the picture."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,12 @@ from PIL import Image
 import toolkit
 from tests.datasets import NAMES, Pixels, paint, scene
 from tests.runs.checkpoints import saved_checkpoint, tiny_checkpoint
+from toolkit.data.preprocess import Preprocess, resize_image
+from toolkit.engines.base import Engine, ModelCard
 from toolkit.errors import CheckpointError, DataError, ImageError, UsageError
+from toolkit.labels.classmap import ClassMap
+from toolkit.prediction.films.writer import FilmWriter
+from toolkit.prediction.options import PredictOptions
 from toolkit.prediction.predictor import Predictor
 
 
@@ -21,7 +28,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Predictor:
-    return toolkit.load(checkpoint, device="cpu", amp=False)
+    return toolkit.load(checkpoint, device="cpu", precision="fp32")
 
 
 def picture(size: tuple[int, int] = (70, 110)) -> Pixels:
@@ -30,11 +37,13 @@ def picture(size: tuple[int, int] = (70, 110)) -> Pixels:
 
 
 def test_run_folder_and_file_give_the_same_predictor(checkpoint: Path, predictor: Predictor) -> None:
-    from_folder = toolkit.load(checkpoint.parent.parent, device="cpu", amp=False)
+    from_folder = toolkit.load(checkpoint.parent.parent, device="cpu", precision="fp32")
     expected = predictor.predict(picture())
     assert len(np.unique(expected.mask)) > 1
     assert np.array_equal(from_folder.predict(picture()).mask, expected.mask)
-    assert np.array_equal(toolkit.load(str(checkpoint), device="cpu", amp=False).predict(picture()).mask, expected.mask)
+    assert np.array_equal(
+        toolkit.load(str(checkpoint), device="cpu", precision="fp32").predict(picture()).mask, expected.mask
+    )
 
 
 def test_array_path_and_text_give_the_same_prediction(tmp_path: Path, predictor: Predictor) -> None:
@@ -44,18 +53,23 @@ def test_array_path_and_text_give_the_same_prediction(tmp_path: Path, predictor:
     for given in (path, str(path)):
         found = predictor.predict(given)
         assert np.array_equal(found.mask, expected.mask)
-        assert np.array_equal(found.confidence, expected.confidence)
+        np.testing.assert_equal(found.sureness, expected.sureness)
         assert np.array_equal(found.image, picture())
 
 
 @pytest.mark.parametrize("size", [(64, 64), (33, 200), (500, 7), (1, 1), (129, 128)])
 def test_prediction_has_the_size_of_the_picture(predictor: Predictor, size: tuple[int, int]) -> None:
-    found = predictor.predict(picture((max(9, size[0]), max(9, size[1])))[: size[0], : size[1]])
+    rgb = picture((max(9, size[0]), max(9, size[1])))[: size[0], : size[1]]
+    found = predictor.predict(rgb, confidence=True, probabilities=True)
     assert found.mask.shape == found.confidence.shape == size
     assert found.mask.dtype == np.uint8 and found.confidence.dtype == np.float32
     assert found.mask.max() < 3
     assert found.confidence.min() >= 1 / 3 - 1e-6 and found.confidence.max() <= 1
     assert found.classes.names == NAMES
+    assert found.probabilities.shape == (3, *size) and found.probabilities.dtype == np.float16
+    np.testing.assert_allclose(found.probabilities.astype(np.float32).sum(0), 1, atol=2e-3)
+    chosen = np.take_along_axis(found.probabilities, found.mask[None].astype(np.int64), 0)[0]
+    np.testing.assert_allclose(chosen, found.confidence, atol=1e-3)
 
 
 def test_prediction_is_the_models_own_done_by_hand(predictor: Predictor) -> None:
@@ -66,9 +80,19 @@ def test_prediction_is_the_models_own_done_by_hand(predictor: Predictor) -> None
     with torch.inference_mode():
         logits = model(((torch.from_numpy(rgb) / 255 - mean) / std).permute(2, 0, 1)[None])[0]
     confidence, mask = logits.softmax(0).max(0)
-    found = predictor.predict(rgb)
+    found = predictor.predict(rgb, confidence=True)
     assert (found.mask == mask.numpy()).mean() > 0.999
     np.testing.assert_allclose(found.confidence, confidence.numpy(), atol=1e-3)
+    for k, sure in enumerate(found.sureness):
+        assert sure == pytest.approx(confidence[mask == k].mean().item(), abs=1e-4, nan_ok=True)
+
+
+def test_what_was_not_asked_for_is_said(predictor: Predictor) -> None:
+    found = predictor.predict(picture())
+    with pytest.raises(UsageError, match="confidence=True"):
+        _ = found.confidence
+    with pytest.raises(UsageError, match="probabilities=True"):
+        _ = found.probabilities
 
 
 def test_views_of_arrays_are_predicted_like_copies(predictor: Predictor) -> None:
@@ -142,7 +166,139 @@ def test_file_that_is_no_picture_or_absent_is_named(tmp_path: Path, predictor: P
 
 def test_missing_checkpoint_and_device_are_named(tmp_path: Path, checkpoint: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(CheckpointError, match=r"best\.safetensors: there is no such checkpoint"):
+    with pytest.raises(CheckpointError, match=r"run: holds no model"):
         toolkit.load(tmp_path / "run")
     with pytest.raises(UsageError, match=r"device: 'gpu' is not on this machine. There is: .*cpu"):
         toolkit.load(checkpoint, device="gpu")
+
+
+# ---- what size the network sees
+
+
+def seen_by(predictor: Predictor, picture: tuple[int, int], **options: Any) -> tuple[int, ...]:
+    prepared = Predictor(predictor.engine, PredictOptions(**options)).prepare(np.zeros((*picture, 3), np.uint8))
+    return prepared.shown.shape[:2]
+
+
+def test_what_the_network_sees_is_what_was_asked_for(predictor: Predictor) -> None:
+    """The tiny model was trained at 64 pixels; its stride is 32."""
+    assert seen_by(predictor, (100, 200)) == (32, 64)
+    assert seen_by(predictor, (100, 200), size=128) == (64, 128)
+    assert seen_by(predictor, (100, 200), scale=0.5, tile=128) == (64, 128)
+    assert seen_by(predictor, (100, 200), letterbox=True) == (64, 64)
+    assert seen_by(predictor, (100, 200), letterbox=True, size=100) == (128, 128)
+    assert seen_by(predictor, (100, 200), tile=256) == (128, 224), "a tile alone: every pixel as it is"
+    assert seen_by(predictor, (150, 200), scale=0.5) == (75, 100), "cut into tiles of 64, padded one by one"
+
+
+class Near(Engine):
+    """Three convolutions: each logit depends on the pixels up to three away, as those of a network do further off."""
+
+    name, precision = "near", "fp32"
+
+    def __init__(self) -> None:
+        torch.manual_seed(3)
+        self.card = ModelCard(ClassMap(NAMES), Preprocess(size=96), "near")
+        layers = [
+            torch.nn.Conv2d(3, 8, 3, padding=1),
+            torch.nn.Conv2d(8, 8, 3, padding=1),
+            torch.nn.Conv2d(8, 3, 3, padding=1),
+        ]
+        self.network = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.network(self.card.preprocess.normalise(images))
+        return found
+
+
+@pytest.mark.parametrize(
+    "options", [{"scale": 1.0}, {"tile": 96, "overlap": 0.5}, {"scale": 0.7, "tile": 64}, {"scale": 1.3, "batch": 3}]
+)
+def test_tiles_give_what_the_whole_gives(options: dict[str, Any]) -> None:
+    rgb = picture((250, 360))
+    whole = Predictor(Near(), PredictOptions(scale=options.get("scale", 1.0), tile=512))
+    tiled = Predictor(Near(), PredictOptions(**options))
+    assert whole.prepare(rgb).tiles is None and tiled.prepare(rgb).tiles is not None
+    one, other = (predictor.predict(rgb, confidence=True) for predictor in (whole, tiled))
+    np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-4)
+    assert (one.mask == other.mask).mean() > 0.9999
+    assert len(np.unique(one.mask)) == 3
+
+
+def test_batches_of_mixed_sizes_give_what_single_pictures_give(predictor: Predictor) -> None:
+    pictures = [picture((70, 110)), picture((110, 70)), picture((70, 110)), picture((64, 64)), picture((110, 70))]
+    together = Predictor(predictor.engine, PredictOptions(batch=4))
+    for rgb, found in zip(pictures, together.predict_many(pictures, confidence=True), strict=True):
+        alone = predictor.predict(rgb, confidence=True)
+        assert (found.mask == alone.mask).mean() > 0.999
+        np.testing.assert_allclose(found.confidence, alone.confidence, atol=1e-4)
+
+
+def test_flipping_makes_predictions_of_mirrored_pictures_mirrored(predictor: Predictor) -> None:
+    flips = Predictor(predictor.engine, PredictOptions(tta=("flips",)))
+    rgb = picture((64, 96))
+    straight, mirrored = flips.predict(rgb, confidence=True), flips.predict(rgb[:, ::-1], confidence=True)
+    np.testing.assert_allclose(straight.confidence, mirrored.confidence[:, ::-1], atol=1e-4)
+    plain = predictor.predict(rgb, confidence=True)
+    assert not np.allclose(straight.confidence, plain.confidence, atol=1e-4), "two views, not one"
+
+
+def test_scales_are_averaged(predictor: Predictor) -> None:
+    """By hand: the canvas at three sizes, logits brought back and averaged."""
+    rgb = picture((64, 128))
+    options = PredictOptions(size=128, tta=("scales",))
+    found = Predictor(predictor.engine, options).predict(rgb, confidence=True)
+    total = torch.zeros(1, 3, 64, 128)
+    for size in ((64, 96), (64, 128), (64, 160)):  # 48 and 80 rows become 64: a multiple of the stride
+        resized = torch.from_numpy(resize_image(rgb, size))[None]
+        total += torch.nn.functional.interpolate(predictor.engine.logits(resized), (64, 128), mode="bilinear")
+    expected = (total / 3).softmax(1)[0].max(0).values.numpy()
+    np.testing.assert_allclose(found.confidence, expected, atol=1e-4)
+
+
+def test_many_threads_may_use_one_predictor(predictor: Predictor) -> None:
+    pictures = [picture((40 + 7 * number, 90)) for number in range(12)]
+    expected = [predictor.predict(rgb).mask for rgb in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda rgb: predictor.predict(rgb).mask, pictures))
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_the_broken_one_of_many_is_named_when_its_turn_comes(tmp_path: Path, predictor: Predictor) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no")
+    given: list[Pixels | Path] = [picture(), bad, picture()]
+    found = predictor.predict_many(given)
+    assert next(found).size == (70, 110)
+    with pytest.raises(ImageError, match=r"bad\.png: not an image"):
+        next(found)
+
+
+def test_a_film_gives_its_frames_with_their_numbers(tmp_path: Path, predictor: Predictor) -> None:
+    path = tmp_path / "walk.mp4"
+    with FilmWriter(path, 25, (64, 96)) as film:
+        for number in range(9):
+            film.add(np.roll(picture((64, 96)), 8 * number, axis=1))
+    found = list(predictor.predict_film(path, every=2, frames=4))
+    assert [number for number, _ in found] == [0, 2, 4, 6]
+    for _, prediction in found:
+        assert np.array_equal(prediction.mask, predictor.predict(prediction.image).mask)
+        assert prediction.size == (64, 96)
+    with pytest.raises(DataError, match=r"absent\.mp4: there is no such file"):
+        next(predictor.predict_film(tmp_path / "absent.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "size: 1 to"),
+        ({"size": 64, "scale": 1.0}, "Give one of them"),
+        ({"overlap": 0.95}, "overlap: 0 to 0.9"),
+        ({"tile": 8}, "tile: 32 to"),
+        ({"letterbox": True, "scale": 1.0}, "letterbox"),
+        ({"tta": ("flip",)}, "Did you mean 'flips'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        PredictOptions(**options)

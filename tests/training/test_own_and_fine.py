@@ -64,7 +64,7 @@ def test_masks_finer_than_the_image_are_learnt_and_predicted(dataset: Path) -> N
     prediction = predictor.predict(next((dataset / "JPEGImages").iterdir()))
     assert prediction.mask.shape == prediction.image.shape[:2]
     assert predictor.preprocess.upscale == 3
-    assert predictor._model(torch.zeros(1, 3, 40, 24)).shape[2:] == (120, 72)
+    assert predictor.engine.logits(torch.zeros(1, 64, 32, 3, dtype=torch.uint8)).shape[2:] == (192, 96)
 
 
 def test_models_without_a_finer_mask_say_so(dataset: Path) -> None:

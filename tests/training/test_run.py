@@ -128,7 +128,7 @@ def test_report_is_of_the_epoch_with_the_highest_miou(trained: Trained) -> None:
 
 def test_scores_are_those_of_the_best_checkpoint_by_an_independent_count(trained: Trained) -> None:
     """Predictions of the saved file, at the original size, against the masks, counted by scikit-learn."""
-    predictor = toolkit.load(trained.report.best, device="cpu", amp=False)
+    predictor = toolkit.load(trained.report.best, device="cpu", precision="fp32")
     truths, predictions = [], []
     for stem in stems_of(trained.dataset, "val"):
         truth = mask_of(trained.dataset, stem)

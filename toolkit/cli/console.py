@@ -85,9 +85,12 @@ class _Lines(Progress):
     def advance(self, note: str = "") -> None:
         self._done += 1
         now = self._clock()
-        if now - self._last < _SECONDS_BETWEEN_LINES or self._done >= self._total:
+        if now - self._last < _SECONDS_BETWEEN_LINES or 0 < self._total <= self._done:
             return
         self._last = now
+        if not self._total:
+            complain(f"{self._what}: {self._done}{f', {note}' if note else ''}")
+            return
         left = (now - self._began) / self._done * (self._total - self._done)
         complain(f"{self._what}: {self._done} of {self._total}, about {left:.0f} s left{f', {note}' if note else ''}")
 

@@ -1,83 +1,306 @@
 """seg predict"""
 
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolkit.cli.console import make_progress, show, show_json
-from toolkit.cli.options import AllowCode
+from toolkit.cli.stopping import stop_requests
+from toolkit.engines import ENGINES
+from toolkit.engines.precision import PRECISIONS
+from toolkit.errors import StoppedWithOthers, UsageError
+from toolkit.prediction.kinds import DEFAULT_OF_FILMS, DEFAULT_SAVE, known_kinds
+from toolkit.prediction.options import TTA, PredictOptions
+from toolkit.prediction.sources import STANDARD_INPUT
+from toolkit.prediction.writers.options import SHAPES, WriteOptions
+from toolkit.training.launch import is_main, is_one_of_several, train_on
+
+if TYPE_CHECKING:
+    from toolkit.prediction.report import PredictReport
+
+_MODEL, _SEEN, _OUTPUT, _WORK = "Model", "What the network sees", "Output", "Which part of the work"
+_STOPPING = "stopping when the pictures in work are finished; once more to stop at once"
 
 
 def predict(
     sources: Annotated[
-        list[str], typer.Argument(help="Pictures: files, folders with their subfolders, patterns.", metavar="SOURCE...")
-    ],
+        list[str] | None,
+        typer.Argument(
+            help="Pictures and films: files, folders with their subfolders, patterns, lists (@LIST or .txt, - for "
+            "standard input), camera:0.",
+            metavar="SOURCE...",
+            show_default=False,
+        ),
+    ] = None,
+    *,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run whose best model predicts. [default: the newest in runs/]", show_default=False),
+        typer.Option(
+            help="Run whose best model predicts. [default: the newest in runs/]",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="A checkpoint file instead of a run.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="A checkpoint or an exported model instead of a run.", show_default=False, rich_help_panel=_MODEL
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINES)}.", rich_help_panel=_MODEL)] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help=f"auto (16-bit where the device is built for it), {', '.join(PRECISIONS)}.", rich_help_panel=_MODEL
+        ),
+    ] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:N or mps; several, as 0,1: a process for each.", rich_help_panel=_MODEL
+        ),
+    ] = "auto",
+    allow_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-code",
+            help="Import a model of one's own (py:MODULE:CALLABLE) that a file names, and open files that can hold "
+            "code; trust them first.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Bring the longer side to so many pixels. [default: the size of training]",
+            show_default=False,
+            rich_help_panel=_SEEN,
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Multiply the picture's own sides instead; 1: every pixel as it is. What is larger than a tile is cut.",
+            show_default=False,
+            rich_help_panel=_SEEN,
+        ),
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            help="Longest side of a tile, for large pictures; alone it means --scale 1. [default: the size of training]",
+            show_default=False,
+            rich_help_panel=_SEEN,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float, typer.Option(help="Of neighbouring tiles, as a share of their side.", rich_help_panel=_SEEN)
+    ] = 0.25,
+    letterbox: Annotated[
+        bool, typer.Option("--letterbox", help="Pad to a square, as other tools do.", rich_help_panel=_SEEN)
+    ] = False,
+    tta: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Average several views of each picture: {', '.join(TTA)}.", show_default=False, rich_help_panel=_SEEN
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Pictures or tiles at a time. [default: 1 on a CPU, 8 on a GPU]",
+            show_default=False,
+            rich_help_panel=_SEEN,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the results. [default: runs/predict-N]", show_default=False),
-    ] = None,
-    save: Annotated[
-        str, typer.Option(help="What to write: mask, overlay, ids, labelme, separated by commas.")
-    ] = "mask,overlay,ids,labelme",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    amp: Annotated[
-        bool | None,
         typer.Option(
-            "--amp/--no-amp", help="16-bit arithmetic. [default: where the device is built for it]", show_default=False
+            "--out",
+            "-o",
+            help="Folder for the results. [default: runs/predict-N]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
-    allow_code: AllowCode = False,
-    allow_bad: Annotated[
-        bool, typer.Option("--allow-bad", help="Exit with 0 although some pictures could not be read.")
+    save: Annotated[
+        str | None,
+        typer.Option(
+            help=f"What to write, separated by commas: {', '.join(known_kinds())}. "
+            f"[default: {','.join(DEFAULT_SAVE)}; of films: {','.join(DEFAULT_OF_FILMS)}]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    beside: Annotated[
+        bool,
+        typer.Option(
+            "--beside",
+            help="Write labelme JSON next to the pictures; what is there already stays.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="With --beside: replace labelme JSON that is there.", rich_help_panel=_OUTPUT),
+    ] = False,
+    opacity: Annotated[
+        float, typer.Option(help="Of the classes in overlays and films, 0 to 1.", rich_help_panel=_OUTPUT)
+    ] = 0.5,
+    outline: Annotated[
+        int | None,
+        typer.Option(
+            help="Width of the line around regions in overlays, pixels; 0: none. [default: grows with the picture]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    shapes: Annotated[
+        str, typer.Option(help=f"In labelme JSON: {' or '.join(SHAPES)} (bitmaps, exact).", rich_help_panel=_OUTPUT)
+    ] = "polygon",
+    tolerance: Annotated[
+        float, typer.Option(help="How far a polygon may leave the outline, pixels.", rich_help_panel=_OUTPUT)
+    ] = 0.5,
+    min_area: Annotated[
+        int | None,
+        typer.Option(
+            help="Leave smaller regions out of labelme JSON, pixels. [default: 16 for polygons, fewer where a class would "
+            "suffer; nothing for masks]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            help="Length of a pixel's side in a unit of yours: counts give areas too.",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_OUTPUT)] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            help="Go on with what was stopped, in --out or the newest in runs/, and retry what failed.",
+            rich_help_panel=_WORK,
+        ),
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Do the I-th part of N, with one --out for all: 1/8 to 8/8.",
+            metavar="I/N",
+            show_default=False,
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    every: Annotated[int, typer.Option(help="Of films: only each N-th frame.", rich_help_panel=_WORK)] = 1,
+    frames: Annotated[
+        int | None,
+        typer.Option(help="Of films and cameras: so many frames at most.", show_default=False, rich_help_panel=_WORK),
+    ] = None,
+    allow_bad: Annotated[
+        bool,
+        typer.Option(
+            "--allow-bad", help="Exit with 0 although some pictures could not be read.", rich_help_panel=_WORK
+        ),
+    ] = False,
 ) -> None:
-    """Predict pictures: masks, overlays, class ids, and labelme JSON to correct."""
+    """Predict pictures and films: masks, overlays, class ids, labelme JSON to correct, and more."""
+    if not sources and not resume:
+        raise UsageError("name what to predict: pictures, folders, patterns, lists, films or camera:0.")
     # what can be refused is refused before torch is imported, which takes seconds
-    from toolkit.prediction.sources import find_sources
-    from toolkit.prediction.writers import WRITERS
-    from toolkit.runs.folder import RunFolder
+    from toolkit.prediction.plan import Plan, make_plan
 
-    kinds = [kind.strip() for kind in save.split(",") if kind.strip()]
-    for kind in kinds:
-        WRITERS.entry(kind)
-    if run is None and weights is None:
-        run = RunFolder.newest().root
-    find_sources(sources)
+    options = PredictOptions(size, scale, tile, overlap, letterbox, tuple(_words(tta)), batch)
+    writing = WriteOptions(opacity, outline, shapes, tolerance, min_area, pixel_size)
 
-    from toolkit.prediction import run as job
+    def settle() -> Plan:
+        return make_plan(
+            sources or [],
+            run=run,
+            weights=weights,
+            out=out,
+            save=None if save is None else _words(save),
+            options=options,
+            writing=writing,
+            engine=engine,
+            precision=precision,
+            device=device,
+            allow_code=allow_code,
+            beside=beside,
+            overwrite=overwrite,
+            every=every,
+            frames=frames,
+            shard=shard,
+            resume=resume,
+        )
 
-    report = job.predict(
-        sources,
-        run=run,
-        weights=weights,
-        out=out,
-        save=kinds,
-        device=device,
-        amp=amp,
-        allow_code=allow_code,
-        progress=make_progress(),
-    )
+    plan: Callable[[], Plan] = settle
+    if not is_one_of_several():
+        devices = device.count(",") + 1
+        if devices == 1 or STANDARD_INPUT not in (sources or []):  # standard input is read once, by who predicts
+            settled = settle()
+            plan = lambda: settled  # noqa: E731
+        if devices > 1:
+            code = train_on(devices, sys.argv[1:])
+            if code:
+                raise StoppedWithOthers(code)  # they have said why
+            return
+    from toolkit.prediction.run import carry_out
+
+    report = carry_out(plan, device=device, progress=make_progress(), should_stop=stop_requests(_STOPPING))
+    if not is_main():  # and exits with 0: torchrun ends the others, who may still be speaking, when one fails
+        return
     if as_json:
         show_json(report.as_dict())
     else:
-        total = sum(report.pixels.values()) or 1
+        _show(report, [Path(path) for path in sources or []] if beside else None)
+    if not report.ok and not allow_bad:
+        raise typer.Exit(1)
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _show(report: "PredictReport", annotated: list[Path] | None) -> None:
+    total = sum(report.pixels.values())
+    if total:
         width = max(map(len, report.pixels))
         show(
             "\n".join(
                 f"{name:<{width}}  {pixels / total:>8.3%} of all pixels" for name, pixels in report.pixels.items()
             )
         )
-        failed = f", {len(report.failures)} could not be read" if report.failures else ""
-        show(f"{report.images} pictures predicted with {report.checkpoint}{failed}")
-        show(f"results: {', '.join(str(report.root / kind) for kind in kinds)}")
-    if not report.ok and not allow_bad:
-        raise typer.Exit(1)
+    done = [f"{report.images} {'picture' if report.images == 1 else 'pictures'}"] if report.images else []
+    done += [f"{report.frames} frames"] if report.frames else []
+    failed = f", {len(report.failures)} could not be read" if report.failures else ""
+    kept = f", {len(report.kept)} labelme files were there and stay as they are" if report.kept else ""
+    show(f"{' and '.join(done) or 'nothing'} predicted with {report.checkpoint} ({report.engine}){failed}{kept}")
+    if not report.finished:
+        show(f"this part is finished; tables and the manifest in {report.root} come with the last of the others")
+    written = _written(report.root)
+    show(f"results: {', '.join(map(str, written)) or report.root}")
+    if annotated is not None:
+        folders = [path for path in annotated if path.is_dir()]
+        show(f"look at them and correct them: seg annotate {_typed(folders[0] if folders else annotated[0].parent)}")
+    elif any(path.name == "labelme" for path in written):
+        show(f"look at them and correct them: seg annotate {_typed(report.root)}")
+
+
+def _written(root: Path) -> list[Path]:
+    found = [root / kind for kind in known_kinds() if (root / kind).is_dir()]
+    return found + sorted(path for kind in known_kinds() for path in root.glob(f"{kind}.*") if path.is_file())
+
+
+def _typed(value: Any) -> str:
+    return subprocess.list2cmdline([str(value)]) if os.name == "nt" else shlex.quote(str(value))

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli.before_training import preview_training, rehearse_training
-from toolkit.cli.console import complain, make_progress, show, show_json
+from toolkit.cli.console import make_progress, show, show_json
 from toolkit.cli.options import AllowCode, with_train_options
+from toolkit.cli.stopping import stop_requests
 from toolkit.errors import CheckpointError, SegError, StoppedWithOthers, UsageError
 from toolkit.losses.build import parse_loss
 from toolkit.models import MODELS
@@ -136,19 +136,9 @@ def _config(path: Path | None, dataset: Path | None, typed: dict[str, Any], *, a
 
 
 def _stop_requests() -> Callable[[], bool]:
-    """The first Ctrl-C or SIGTERM asks for a stop after the step; the second stops at once."""
-    asked: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if asked and not is_one_of_several():  # torchrun passes on what the terminal has sent to every process already
-            raise KeyboardInterrupt
-        asked.append(number)
-        if is_main():
-            complain("stopping after this step; once more to stop at once, losing it")
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, note)
-    return lambda: bool(asked)
+    should_stop = stop_requests("stopping after this step; once more to stop at once, losing it")
+    should_stop()  # signals are caught from here on: what is prepared is worth keeping
+    return should_stop
 
 
 def _draw_sheet(report: "TrainReport", *, allow_code: bool) -> None:
@@ -160,7 +150,8 @@ def _draw_sheet(report: "TrainReport", *, allow_code: bool) -> None:
 
     config = TrainConfig.read(report.run.config)
     samples = VocSamples(VocFolder.find(Path(config.dataset)), report.val_stems)
-    predictor = load(report.best, device=config.device.split(",")[0], amp=config.amp, allow_code=allow_code)
+    precision = "fp32" if config.amp is False else "auto"
+    predictor = load(report.best, device=config.device.split(",")[0], precision=precision, allow_code=allow_code)
     rows: list[Row] = []
     for index in range(len(samples)):
         with contextlib.suppress(SegError):  # of pictures that were skipped in training, too

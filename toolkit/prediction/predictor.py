@@ -1,75 +1,306 @@
-"""Checkpoint -> masks. Knows nothing of datasets: classes, size and normalisation come from the checkpoint alone."""
+"""Model file -> masks. Knows nothing of datasets: classes, size and normalisation come from the file alone."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from toolkit.data.preprocess import Preprocess
-from toolkit.errors import CheckpointError, DataError
-from toolkit.labels.annotation import Mask
+from toolkit.data.preprocess import Preprocess, pad_image, resize_image
+from toolkit.engines.base import Engine
+from toolkit.engines.opening import open_engine
+from toolkit.errors import DataError, RunError
 from toolkit.labels.classmap import ClassMap
-from toolkit.models.base import SegmentationModel
-from toolkit.models.device import Device, choose_device
-from toolkit.runs.checkpoint import Checkpoint
+from toolkit.models.device import is_out_of_memory
+from toolkit.prediction.canvas import Canvas
+from toolkit.prediction.films.frames import Frame, Frames, ahead
+from toolkit.prediction.options import PredictOptions
+from toolkit.prediction.prediction import Prediction
+from toolkit.prediction.sources import CAMERA, Source
+from toolkit.prediction.stream import stream
+from toolkit.prediction.tiles import Span, blend
+from toolkit.prediction.views import averaged_logits, views_of
+from toolkit.progress import SILENT, Progress
 from toolkit.voc.pixels import read_image
+
+Picture = npt.NDArray[np.uint8] | Path | str
+"""A file, or uint8 (H, W, 3) RGB in 0..255."""
+
+_BATCH_ON_GPU = 8
+_LARGEST_NETWORK_SIDE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the model sees in one picture, at the picture's own size.
+class Prepared:
+    """A picture as the network is to see it.
 
-    mask         uint8 (H, W) class ids
-    confidence   float32 (H, W), probability of the class in `mask`, 0..1
-    image        uint8 (H, W, 3) RGB, upright
+    image   uint8 (H, W, 3), the picture itself
+    shown   uint8 (h', w', 3): fitted and, if it is seen as a whole, padded
+    inner   (h, w) of it, without padding
+    tiles   rows and columns of the grid, if it is cut
     """
 
-    mask: Mask
-    confidence: npt.NDArray[np.float32]
     image: npt.NDArray[np.uint8]
-    classes: ClassMap
+    shown: npt.NDArray[np.uint8]
+    inner: tuple[int, int]
+    tiles: tuple[Span, Span] | None
 
 
 class Predictor:
-    """A model ready to predict."""
+    """A model ready to predict. Several threads may use it at a time.
 
-    def __init__(self, model: SegmentationModel, classes: ClassMap, preprocess: Preprocess, device: Device) -> None:
-        self.classes = classes
-        self.preprocess = preprocess
-        self.device = device
-        self._model = model.eval().to(device.handle, memory_format=device.memory_format)  # type: ignore[call-overload]
+    engine    computes the logits
+    options   what size the network sees, and how often
+    source    the model's file, for people
+    """
 
-    def predict(self, image: npt.NDArray[np.uint8] | Path | str) -> Prediction:
-        """Predict one picture: a file, or uint8 (H, W, 3) RGB in 0..255.
+    def __init__(self, engine: Engine, options: PredictOptions | None = None, source: str = "") -> None:
+        self.engine = engine
+        self.options = options or PredictOptions()
+        self.classes: ClassMap = engine.card.classes
+        self.model = f"{engine.card.model} ({source})" if source else engine.card.model
+        card = engine.card.preprocess
+        self.preprocess: Preprocess = replace(card, size=self.options.size) if self.options.size else card
+        self._views = views_of(self.options.tta)
+
+    @property
+    def batch(self) -> int:
+        """Pictures or tiles that are computed at a time."""
+        return self.options.batch or (1 if self.engine.device.type == "cpu" else _BATCH_ON_GPU)
+
+    def predict(self, image: Picture, *, confidence: bool = False, probabilities: bool = False) -> Prediction:
+        """Predict one picture.
+
+        confidence      also the probability of the class at each pixel
+        probabilities   also those of all classes
 
         Raises ImageError if a file cannot be read, DataError if an array is of another kind.
         """
-        pixels = read_image(Path(image)) if isinstance(image, Path | str) else image
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-            raise DataError(f"image: uint8 (H, W, 3) RGB in 0..255 is needed, got {pixels.dtype} {pixels.shape}.")
-        with torch.inference_mode(), self.device.autocast():
-            tensor = self.preprocess.apply(pixels)[None].to(self.device.handle, memory_format=self.device.memory_format)
-            logits = self._model(tensor)[0]
-        mask, confidence = self.preprocess.undo(logits, (pixels.shape[0], pixels.shape[1]))
-        return Prediction(mask, confidence, pixels, self.classes)
+        prepared = self.prepare(read_picture(image))
+        return self.see([prepared], confidence=confidence, probabilities=probabilities)[0]()
+
+    def predict_many(
+        self, images: Iterable[Picture], *, confidence: bool = False, probabilities: bool = False
+    ) -> Iterator[Prediction]:
+        """Predict pictures as they come, one prediction after the other in the same order.
+
+        Reading ahead and preparing go on beside the network; only a few pictures are in memory at a time. Raises what
+        `predict` does, when it is the broken picture's turn.
+        """
+        outcomes = stream(
+            self, images, read=read_picture, finish=_only, confidence=confidence, probabilities=probabilities
+        )
+        for _, outcome in outcomes:
+            if isinstance(outcome, DataError):
+                raise outcome
+            yield outcome
+
+    def predict_film(
+        self,
+        film: Path | str | int,
+        *,
+        every: int = 1,
+        frames: int | None = None,
+        confidence: bool = False,
+        probabilities: bool = False,
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Predict the frames of a film, or of a camera by its number, as they come: (number from 0, prediction).
+
+        every    each N-th frame only
+        frames   end after so many; a camera has no other end
+
+        Raises DataError if it cannot be opened, or, after the last frame that could be read, if it breaks off.
+        """
+        place = f"{CAMERA}{film}" if isinstance(film, int) else str(film)
+        taken = Frames(Source(place, place), every=every, most=frames)
+        with closing(ahead(taken.__iter__)) as pictures:  # type: ignore[type-var]
+            outcomes = stream(
+                self,
+                pictures,
+                read=_picture_of,
+                finish=_numbered,
+                confidence=confidence,
+                probabilities=probabilities,
+            )
+            for _, outcome in outcomes:
+                if isinstance(outcome, DataError):
+                    raise outcome
+                yield outcome
+        if taken.damage is not None:
+            raise DataError(f"{place}: {taken.damage}")
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> Prepared:
+        """Fit a picture, uint8 (H, W, 3) RGB, to the network. Raises DataError if it is of another kind."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise DataError(f"image: uint8 (H, W, 3) RGB in 0..255 is needed, got {image.dtype} {image.shape}.")
+        size = (image.shape[0], image.shape[1])
+        inner, tile, stride = self._network_size(size), self._tile, self.preprocess.stride
+        fitted = resize_image(image, inner)
+        if tile is not None and max(inner) > tile:
+            rows, columns = (Span.over(side, tile, self.options.overlap, stride) for side in inner)
+            return Prepared(image, fitted, inner, (rows, columns))
+        sides = (self.preprocess.size,) * 2 if self.options.letterbox else inner
+        padded = pad_image(
+            fitted, (sides[0] + -sides[0] % stride, sides[1] + -sides[1] % stride), self.preprocess.filling
+        )
+        return Prepared(image, padded, inner, None)
+
+    def see(
+        self, prepared: Sequence[Prepared], *, confidence: bool = False, probabilities: bool = False
+    ) -> list[Callable[[], Prediction]]:
+        """Have the network see pictures, those of one shape together.
+
+        What is left to do with each, enlarging logits to masks, needs no network and may be done in another thread:
+        that is what is returned. Raises RunError if the memory is too small.
+        """
+
+        def canvas(picture: Prepared) -> Canvas:
+            size, r = (picture.image.shape[0], picture.image.shape[1]), self.preprocess.upscale
+            inner = (r * picture.inner[0], r * picture.inner[1])
+            return Canvas(size, inner, len(self.classes), confidence=confidence, probabilities=probabilities)
+
+        found: list[Callable[[], Prediction] | None] = [None] * len(prepared)
+        try:
+            with torch.inference_mode():
+                for index, picture in enumerate(prepared):
+                    if picture.tiles is not None:
+                        found[index] = _Tiled(self, picture, self._filled(picture, canvas(picture)))
+                for indices in _alike(prepared, self.batch):
+                    images = np.stack([prepared[index].shown for index in indices])
+                    for index, logits in zip(indices, self._compute(torch.from_numpy(images)), strict=True):
+                        found[index] = _Whole(self, prepared[index], canvas(prepared[index]), logits)
+        except (RuntimeError, MemoryError) as error:
+            if not (isinstance(error, MemoryError) or is_out_of_memory(error)):
+                raise
+            raise RunError(
+                f"the memory is too small for what the network sees at a time, {self._shown(prepared)}. Try a smaller "
+                "--batch, --tile or --size."
+            ) from None
+        return [each for each in found if each is not None]
+
+    def _filled(self, picture: Prepared, canvas: Canvas) -> Canvas:
+        assert picture.tiles is not None
+        blend(
+            picture.shown,
+            *picture.tiles,
+            self._compute,
+            canvas.add,
+            finer=self.preprocess.upscale,
+            batch=self.batch,
+            filling=self.preprocess.filling,
+        )
+        return canvas
+
+    def _compute(self, images: torch.Tensor) -> torch.Tensor:
+        return averaged_logits(self.engine, images, self._views)
+
+    def _network_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        scale = self.options.scale
+        if scale is None and (self.options.tile is None or self.options.size is not None):
+            return self.preprocess.fitted(size)
+        h, w = (max(1, round(side * (scale or 1.0))) for side in size)
+        if max(h, w) > _LARGEST_NETWORK_SIDE:
+            raise DataError(f"scale: the picture would become {w} x {h} pixels. Choose a smaller one.")
+        return h, w
+
+    @property
+    def _tile(self) -> int | None:
+        tile = self.options.tile or (self.preprocess.size if self.options.scale is not None else None)
+        return None if tile is None else tile + -tile % self.preprocess.stride
+
+    def _shown(self, prepared: Sequence[Prepared]) -> str:
+        sizes = {p.shown.shape[:2] if p.tiles is None else (p.tiles[0].length, p.tiles[1].length) for p in prepared}
+        return f"{min(self.batch, len(prepared))} x " + " or ".join(f"{w} x {h} pixels" for h, w in sorted(sizes))
+
+
+@dataclass(frozen=True)
+class _Whole:
+    predictor: Predictor
+    picture: Prepared
+    canvas: Canvas
+    logits: torch.Tensor
+
+    def __call__(self) -> Prediction:
+        h, w = (self.predictor.preprocess.upscale * side for side in self.picture.inner)
+        with torch.inference_mode():
+            self.canvas.whole(self.logits[:, :h, :w])
+        return _prediction(self.predictor, self.picture, self.canvas)
+
+
+@dataclass(frozen=True)
+class _Tiled:
+    predictor: Predictor
+    picture: Prepared
+    canvas: Canvas
+
+    def __call__(self) -> Prediction:
+        return _prediction(self.predictor, self.picture, self.canvas)
+
+
+def _prediction(predictor: Predictor, picture: Prepared, canvas: Canvas) -> Prediction:
+    return Prediction(
+        mask=canvas.mask,
+        image=picture.image,
+        classes=predictor.classes,
+        sureness=canvas.sureness.means,
+        model=predictor.model,
+        certainties=canvas.confidence,
+        shares=canvas.probabilities,
+    )
+
+
+def _alike(prepared: Sequence[Prepared], batch: int) -> Iterator[list[int]]:
+    """Indices of pictures of one shape that are seen as a whole, at most `batch` at a time."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, picture in enumerate(prepared):
+        if picture.tiles is None:
+            groups.setdefault(picture.shown.shape, []).append(index)
+    for indices in groups.values():
+        for first in range(0, len(indices), batch):
+            yield indices[first : first + batch]
+
+
+def read_picture(image: Picture) -> npt.NDArray[np.uint8]:
+    """uint8 (H, W, 3) RGB, upright. Raises ImageError for a file that cannot be read."""
+    return read_image(Path(image)) if isinstance(image, Path | str) else image
+
+
+def _picture_of(frame: Frame) -> npt.NDArray[np.uint8]:
+    return frame[1]
+
+
+def _numbered(frame: Frame, prediction: Prediction) -> tuple[int, Prediction]:
+    return frame[0], prediction
+
+
+def _only(picture: Picture, prediction: Prediction) -> Prediction:
+    return prediction
 
 
 def load(
-    checkpoint: Path | str, *, device: str = "auto", amp: bool | None = None, allow_code: bool = False
+    path: Path | str,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    allow_code: bool = False,
+    options: PredictOptions | None = None,
+    progress: Progress = SILENT,
 ) -> Predictor:
-    """Make a predictor from a checkpoint file (`runs/train-N/weights/best.safetensors`) or a run's folder.
+    """Make a predictor from a run's folder, a checkpoint (`runs/train-N/weights/best.safetensors`) or an exported model.
 
+    engine       what computes: "auto", or one of `toolkit.engines.ENGINES`
+    precision    "auto" (what the device is built for), "fp32", "bf16", "fp16" or "int8"
+    device       "auto", "cpu", "cuda", "cuda:N" or "mps"
     allow_code   import and run the model's own code, if it is one of `py:module:callable`
+    options      what size the network sees, and how often
 
-    Raises CheckpointError if it cannot be used, UsageError if the device is not there.
+    Raises CheckpointError if the file cannot be used, UsageError for what is not there or does not go together.
     """
-    path = Path(checkpoint)
-    path = path / "weights" / "best.safetensors" if path.is_dir() else path
-    saved = Checkpoint.load(path)
-    try:
-        model = saved.build(allow_code=allow_code)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    return Predictor(model, saved.classes, saved.preprocess, choose_device(device, amp))
+    opened = open_engine(
+        Path(path), engine=engine, precision=precision, device=device, allow_code=allow_code, progress=progress
+    )
+    return Predictor(opened, options, str(path))

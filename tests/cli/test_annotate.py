@@ -1,0 +1,276 @@
+"""`seg annotate`: what is opened, with which labels, in which labelme; a stand-in for the program writes it down."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.annotations import annotated, content, encoded, picture, shape, write_json
+from tests.cli.program import SEG, environment
+from toolkit import annotating
+from toolkit.errors import DataError, UsageError
+
+HELP = {
+    5: "[--nodata] [--autosave] [--labels LABELS] [--validatelabel {exact}] [--output OUTPUT]",
+    6: "[--with-image-data] [--labels LABELS] [--validate-label {exact}] [--output OUTPUT]",
+    7: "--validate-label {exact}, --validatelabel {exact} --output OUTPUT",
+}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Path]:
+    yield stand_in(tmp_path / "bin", 6)
+
+
+def stand_in(folder: Path, release: int, then: str = "") -> Path:
+    """A `labelme` that shows the help of a release and writes down what it is started with."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "labelme"
+    path.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, json, pathlib\n"
+        f"if '--help' in sys.argv: print({HELP[release]!r}); sys.exit()\n"
+        f"pathlib.Path({str(folder)!r}, 'started.json').write_text(json.dumps(sys.argv[1:]))\n{then}\n",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return path
+
+
+def run(folder: Path, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    env = environment() | {"PATH": str(folder / "bin"), "QT_QPA_PLATFORM": "offscreen"} | variables
+    done = subprocess.run(
+        [SEG, "annotate", *arguments], cwd=folder, capture_output=True, text=True, check=False, env=env
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def started(folder: Path) -> list[str]:
+    return [str(word) for word in json.loads((folder / "bin" / "started.json").read_text(encoding="utf-8"))]
+
+
+def predicted(folder: Path, number: int = 1, names: tuple[str, ...] = ("a", "sub/a", "sub/b ä")) -> Path:
+    """A prediction as `seg predict` leaves it: annotations in a tree, the pictures elsewhere."""
+    root = folder / "runs" / f"predict-{number}"
+    for name in names:
+        photo = folder / "photos" / f"{name}.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(encoded(picture()))
+        path = root / "labelme" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, content([shape()], os.path.relpath(photo, path.parent).replace(os.sep, "/")))
+    write_json(root / "manifest.json", {"seg": "1", "classes": ["_background_", "cat", "dog"]})
+    return root
+
+
+@pytest.mark.parametrize("where", [(), ("runs/predict-2",), ("runs/predict-2/labelme",)], ids=["newest", "it", "in it"])
+def test_a_prediction_opens_with_each_picture_beside_its_annotation(
+    tmp_path: Path, program: Path, where: tuple[str, ...]
+) -> None:
+    predicted(tmp_path, 1)
+    root = predicted(tmp_path, 2) / "labelme"
+    (tmp_path / "runs" / "predict-10").mkdir()  # without annotations
+    done = run(tmp_path, *where)
+    assert started(tmp_path) == [
+        *(str(root), "--labels", "__ignore__,_background_,cat,dog", "--validate-label", "exact")
+    ]
+    assert "3 annotations" in done.stderr and "linked 3 pictures" in done.stderr
+    for name in ("a", "sub/a", "sub/b ä"):
+        link = root / f"{name}.jpg"
+        assert link.samefile(tmp_path / "photos" / f"{name}.jpg")
+    assert "linked" not in run(tmp_path, *where).stderr, "they are there now"
+
+
+@pytest.mark.parametrize(
+    ("release", "options"),
+    [
+        (5, ["--validatelabel", "exact", "--nodata"]),
+        (6, ["--validate-label", "exact"]),
+        (7, ["--validate-label", "exact"]),
+    ],
+)
+def test_each_release_gets_the_options_that_it_knows(tmp_path: Path, release: int, options: list[str]) -> None:
+    program = str(stand_in(tmp_path / "bin", release))
+    session = annotating.plan(predicted(tmp_path))
+    assert annotating.command(program, session)[4:] == options
+    assert annotating.command(program, session, any_label=True)[4:] == [word for word in options if word == "--nodata"]
+
+
+def test_a_folder_of_pictures_or_of_annotations_beside_them_opens_as_it_is(tmp_path: Path, program: Path) -> None:
+    folder = tmp_path / "mine"
+    annotated(folder)
+    (folder / "new.jpg").write_bytes(encoded(picture(1)))
+    (folder / "class_names.txt").write_text("_background_\ncat\n", encoding="utf-8")
+    before = sorted(folder.iterdir())
+    run(tmp_path, "mine")
+    assert started(tmp_path) == [str(folder), "--labels", "__ignore__,_background_,cat", "--validate-label", "exact"]
+    assert sorted(folder.iterdir()) == before
+    run(tmp_path, "mine/new.jpg")
+    assert started(tmp_path)[0] == str(folder / "new.jpg")
+
+
+def test_labels_of_a_list_of_the_default_dataset_or_none(
+    tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def opened(labels: str | None = None) -> list[str]:
+        session = annotating.plan(Path("mine"), Path(labels) if labels else None)
+        return annotating.command(str(program), session, any_label=True)[1:]
+
+    annotated(tmp_path / "mine")
+    assert opened() == [str(tmp_path / "mine")]
+    dataset = tmp_path / "datasets" / "VOCdevkit" / "VOC2007"
+    dataset.mkdir(parents=True)
+    (dataset / "class_names.txt").write_text("_background_\nroad\n", encoding="utf-8")
+    assert opened()[2] == "__ignore__,_background_,road"
+    (tmp_path / "mine" / "labels.txt").write_text("__ignore__\ncat\n", encoding="utf-8")
+    assert opened()[2] == "__ignore__,_background_,cat"
+    (tmp_path / "list.yaml").write_text("- car: [van]\n- tree\n", encoding="utf-8")
+    assert opened("list.yaml")[2] == "__ignore__,_background_,car,tree"
+    (tmp_path / "list.txt").write_text("red, round\ntree\n", encoding="utf-8")
+    assert opened("list.txt")[2] == str(tmp_path / "list.txt"), "labelme would split a label with a comma"
+    (tmp_path / "list.yaml").write_text("- red, round\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="comma"):
+        opened("list.yaml")
+
+
+def test_print_starts_nothing_and_links_nothing(tmp_path: Path, program: Path) -> None:
+    root = predicted(tmp_path, names=("a b",)) / "labelme"
+    done = run(tmp_path, "--print", QT_QPA_PLATFORM="", DISPLAY="", WAYLAND_DISPLAY="")
+    assert done.stdout.startswith(f"{program} {root} --labels __ignore__,_background_,cat,dog")
+    assert sorted(path.name for path in root.iterdir()) == ["a b.json"]
+    assert not (tmp_path / "bin" / "started.json").exists()
+
+
+def test_what_was_corrected_is_counted_and_leads_on(tmp_path: Path) -> None:
+    root = predicted(tmp_path) / "labelme"
+    stand_in(tmp_path / "bin", 7, then=f"p = pathlib.Path({str(root)!r}, 'a.json'); p.write_text(p.read_text() + ' ')")
+    done = run(tmp_path)
+    assert (
+        done.stdout == f"1 annotation was changed. To learn from them: seg convert {Path('runs/predict-1/labelme')}\n"
+    )
+    assert run(tmp_path, code=0).stdout.startswith("1 annotation")
+
+
+def test_without_labelme_without_a_screen_and_when_it_fails(tmp_path: Path) -> None:
+    predicted(tmp_path)
+    beside = Path(sys.executable).parent / "labelme"
+    if not beside.exists():
+        assert "seg-toolkit[labelme]" in run(tmp_path, code=2).stderr
+    stand_in(tmp_path / "bin", 6, then="sys.exit(3)")
+    assert "exit code 3" in run(tmp_path, code=1).stderr
+    if sys.platform.startswith("linux"):
+        done = run(tmp_path, code=1, QT_QPA_PLATFORM="", DISPLAY="", WAYLAND_DISPLAY="")
+        assert "needs a screen" in done.stderr and "--print" in done.stderr
+    (tmp_path / "bin" / "labelme").write_text(f"#!{sys.executable}\nimport no_such_module\n", encoding="utf-8")
+    assert "No module named 'no_such_module'" in run(tmp_path, code=1).stderr
+
+
+def test_no_labelme_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(UsageError, match=r"pip install 'seg-toolkit\[labelme\]'"):
+        annotating.find_program()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_closes_labelme(tmp_path: Path) -> None:
+    predicted(tmp_path)
+    stand_in(tmp_path / "bin", 6, then="import time; time.sleep(60)")
+    env = environment() | {"PATH": str(tmp_path / "bin"), "QT_QPA_PLATFORM": "offscreen"}
+    with subprocess.Popen([SEG, "annotate"], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "bin" / "started.json").is_file() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "seg: stopped." in process.stderr.read()
+        assert process.wait(20) == 130
+
+
+def test_nothing_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="seg predict PICTURES --save labelme"):
+        annotating.plan(None)
+    with pytest.raises(DataError, match="no such file"):
+        annotating.plan(Path("nowhere"))
+    Path("empty").mkdir()
+    with pytest.raises(DataError, match="no picture and no annotation"):
+        annotating.plan(Path("empty"))
+    write_json(Path("runs/predict-1/manifest.json"), {"seg": "1"})
+    with pytest.raises(DataError, match="--save labelme"):
+        annotating.plan(Path("runs/predict-1"))
+    Path("text.csv").touch()
+    with pytest.raises(UsageError, match="neither a picture nor an annotation"):
+        annotating.plan(Path("text.csv"))
+
+
+def test_own_annotations_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "annotations"
+    for name in ("a", "b"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / f"{name}.jpg").write_bytes(encoded(picture()))
+        write_json(folder / f"{name}.json", content([shape()], f"..\\\\photos\\\\{name}.jpg".replace("\\\\", "\\")))
+    session = annotating.plan(folder)
+    assert (session.path, session.output, session.links) == (tmp_path / "photos", folder, ())
+    (tmp_path / "photos" / "sub").mkdir()
+    (tmp_path / "photos" / "sub" / "a.png").write_bytes(encoded(picture(), "PNG"))  # labelme would open it with a.json
+    with pytest.raises(UsageError, match="mix up"):
+        annotating.plan(folder)
+
+
+def test_own_annotations_of_which_one_has_its_picture_elsewhere(tmp_path: Path, program: Path) -> None:
+    folder = tmp_path / "mine"
+    annotated(folder, "a")
+    (tmp_path / "old.jpg").write_bytes(encoded(picture()))
+    write_json(folder / "b.json", content([shape()], "../old.jpg"))
+    before = sorted(folder.iterdir())
+    done = run(tmp_path, "mine")
+    assert started(tmp_path) == [str(folder)]
+    assert "b.json: no picture of that name is beside it: labelme will not show it." in done.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_picture_that_is_gone_or_is_none_is_not_linked(tmp_path: Path) -> None:
+    root = predicted(tmp_path)
+    (tmp_path / "photos" / "sub" / "a.jpg").unlink()
+    secret = tmp_path / "secret.txt"
+    secret.touch()
+    write_json(root / "labelme" / "c.json", content([shape()], str(secret)))
+    (root / "labelme" / "d.json").write_text("{", encoding="utf-8")
+    session = annotating.plan(root)
+    assert {path.name for path in session.lost} == {"a.json", "c.json", "d.json"}
+    assert [link.name for link, _ in session.links] == ["a.jpg", "b ä.jpg"]
+
+
+def test_what_is_there_is_not_replaced_by_a_link(tmp_path: Path) -> None:
+    root = predicted(tmp_path, names=("a",))
+    (session,) = [annotating.plan(root)]
+    own = root / "labelme" / "a.jpg"
+    own.write_bytes(b"mine")
+    assert annotating.link_pictures(session.links) == 0
+    assert own.read_bytes() == b"mine"
+
+
+def test_where_links_are_forbidden_hard_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = predicted(tmp_path, names=("a", "b"))
+    links = annotating.plan(root).links
+
+    def refuse(*_: object) -> None:
+        raise OSError("not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    assert annotating.link_pictures(links[:1]) == 1
+    assert links[0][0].samefile(links[0][1]) and not links[0][0].is_symlink()
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(DataError, match="Copy the pictures"):
+        annotating.link_pictures(links)

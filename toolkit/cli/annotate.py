@@ -1,0 +1,63 @@
+"""seg annotate"""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.console import complain, show, spare_blas_threads
+
+
+def annotate(
+    where: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of pictures or annotations, a picture, an annotation, or a prediction. "
+            "[default: the newest runs/predict-N]",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="List of labels to offer. [default: of the prediction, the folder or the dataset]", show_default=False
+        ),
+    ] = None,
+    any_label: Annotated[
+        bool, typer.Option("--any-label", help="Let labelme accept other labels than those, too.")
+    ] = False,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Show the command that would be started, and start nothing.")
+    ] = False,
+) -> None:
+    """Open labelme with the dataset's labels, to annotate pictures or to correct predictions."""
+    spare_blas_threads()
+    from toolkit import annotating
+
+    program = annotating.find_program()
+    session = annotating.plan(where, labels)
+    words = annotating.command(program, session, any_label=any_label)
+    if not only_print:
+        annotating.require_display()
+    if session.lost:
+        more = f", nor beside {len(session.lost) - 1} others" if len(session.lost) > 1 else ""
+        complain(f"warning: {session.lost[0]}: no picture of that name is beside it{more}: labelme will not show it.")
+    if only_print:
+        if session.links:
+            complain(f"would first link {len(session.links)} pictures beside their annotations in {session.path}")
+        show(subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words))
+        return
+    if made := annotating.link_pictures(session.links):
+        complain(f"linked {made} pictures beside their annotations in {session.path}")
+    count = len(session.annotations)
+    offered = f"labels of {session.labels_from}" if session.labels_from is not None else "no list of labels"
+    complain(f"labelme opens {session.path}: {count} annotation{'' if count == 1 else 's'}, {offered}")
+    before = annotating.states(session.folder)
+    annotating.start(words)
+    changed = [path for path, state in annotating.states(session.folder).items() if before.get(path) != state]
+    if changed:
+        files = "annotation was" if len(changed) == 1 else "annotations were"
+        show(f"{len(changed)} {files} changed. To learn from them: seg convert {shlex.quote(str(session.folder))}")

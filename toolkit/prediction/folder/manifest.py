@@ -1,0 +1,81 @@
+"""OUT/manifest.json: with what a run was begun, so that it is gone on with in the same way, and what came out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import toolkit
+from toolkit.errors import DataError, UsageError
+from toolkit.files import read_file, write_text
+
+NAME = "manifest.json"
+_LARGEST = 1 << 30
+_MAY_DIFFER = ("batch",)
+"""Options that change how quickly a run goes, not what it writes."""
+
+_WORDS = {
+    "checksum": "the checkpoint",
+    "classes": "the classes",
+    "engine": "engine and precision",
+    "save": "what is saved",
+    "shards": "the division into shards, or the sources,",
+}
+
+
+def read_manifest(root: Path) -> dict[str, Any] | None:
+    """What the file says; None if there is none or it is none of ours."""
+    path = root / NAME
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(read_file(path, _LARGEST, DataError))
+    except (DataError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def write_manifest(root: Path, values: dict[str, Any]) -> None:
+    """Write the file, atomically."""
+    text = json.dumps({"seg": toolkit.__version__, **values}, indent=2, ensure_ascii=False)
+    write_text(root / NAME, f"{text}\n")
+
+
+def require_same(root: Path, now: dict[str, Any]) -> None:
+    """Raise UsageError if the run in `root` was begun with other settings than these; DataError if none was begun."""
+    begun = read_manifest(root)
+    if begun is None or "checksum" not in begun:
+        raise DataError(
+            f"{root}: nothing to go on with: {NAME} is missing or of an older version. Choose another --out."
+        )
+    now = json.loads(json.dumps(now))  # lists for tuples, as in the file
+    for key, words in _WORDS.items():
+        if key in begun and key in now and begun[key] != now[key]:
+            was, given = begun[key], now[key]
+            if key == "checksum":
+                was, given = begun.get("checkpoint"), f"{now.get('checkpoint')}{_changed(begun, now)}"
+            raise _refusal(root, words, was, given)
+    old, new = begun.get("options"), now["options"]
+    for key in new:
+        if key not in _MAY_DIFFER and isinstance(old, dict) and old.get(key) != new[key]:
+            raise _refusal(root, key.replace("_", "-"), old.get(key), new[key])
+
+
+def _changed(begun: dict[str, Any], now: dict[str, Any]) -> str:
+    return " (its content has changed)" if begun.get("checkpoint") == now.get("checkpoint") else ""
+
+
+def _refusal(root: Path, what: str, was: object, now: object) -> UsageError:
+    shown = tuple(_shown(each) for each in (was, now))
+    return UsageError(
+        f"{root}: was begun otherwise: {what} was {shown[0]}, now it is {shown[1]}. Give the same, or another --out."
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_shown(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "not given" if value is None else str(value)

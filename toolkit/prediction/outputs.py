@@ -1,0 +1,151 @@
+"""One prediction -> its files, and what the journal keeps of it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from toolkit.errors import DataError
+from toolkit.prediction.folder.journal import Line
+from toolkit.prediction.kinds import VIDEO
+from toolkit.prediction.plan import Plan
+from toolkit.prediction.prediction import Prediction
+from toolkit.prediction.sources import Source
+from toolkit.prediction.tables import TABLES
+from toolkit.prediction.tables.row import Table
+from toolkit.prediction.writers import WRITERS
+from toolkit.voc.overlay import overlay
+
+LABELME = "labelme"
+_LABELME_SUFFIX = ".json"
+
+Writer = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to predict, or a frame.
+
+    index   of the source
+    frame   its number in the film; None: a picture
+    image   uint8 (H, W, 3) RGB of a frame; a picture is read later
+    fps     of the film as it is taken
+    error   why there is no picture: a film that cannot be opened or breaks off
+    """
+
+    index: int
+    source: Source
+    frame: int | None = None
+    image: npt.NDArray[np.uint8] | None = None
+    fps: float = 0.0
+    error: DataError | None = None
+
+    @property
+    def name(self) -> str:
+        return self.source.label if self.frame is None else f"{self.source.label}/{self.frame:06d}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a job.
+
+    line    for the journal: all its files are complete
+    shown   uint8 (H, W, 3) RGB for the film, where there is to be one
+    """
+
+    line: Line
+    shown: npt.NDArray[np.uint8] | None = None
+
+
+class Outputs:
+    """Writes what is to be written. Several threads may use it at a time."""
+
+    def __init__(self, plan: Plan, root: Path) -> None:
+        self._plan, self._root = plan, root
+        kinds = plan.kinds
+        self._writers: dict[str, Writer] = {kind: WRITERS.load(kind) for kind in kinds.all if kind in WRITERS}
+        self.tables: dict[str, Table] = {kind: TABLES.load(kind) for kind in kinds.tables}
+
+    def finish(self, job: Job, prediction: Prediction) -> Done:
+        """Write all files of a prediction."""
+        kinds = self._plan.kinds.pictures if job.frame is None else self._plan.kinds.frames
+        files: dict[str, str] = {}
+        beside: str | None = None
+        kept: tuple[str, ...] = ()
+        for kind in kinds:
+            write = self._writers.get(kind)
+            if write is None:
+                continue
+            if kind == LABELME and self._plan.beside and job.frame is None:
+                place = as_written(self.place_beside(job.source))
+                if self._write_beside(write, job, prediction):
+                    beside = place
+                else:
+                    kept = (place,)
+            else:
+                base = self._root / kind / PurePosixPath(job.name)
+                source = job.source.path if job.frame is None else None
+                files[kind] = write(prediction, source, base, self._plan.writing).relative_to(self._root).as_posix()
+        line = Line(
+            name=job.name,
+            source=job.source.place,
+            size=prediction.size,
+            frame=job.frame,
+            files=files,
+            beside=beside,
+            kept=kept,
+            pixels=_pixels(prediction),
+            sureness=prediction.sureness,
+            tables={kind: self.tables[kind].record(prediction, self._plan.writing) for kind in kinds if kind in TABLES},
+        )
+        return Done(line, self._shown(prediction) if VIDEO in kinds else None)
+
+    def place_beside(self, source: Source) -> Path:
+        """Where the labelme file of a picture goes that is written next to it."""
+        return source.path.with_name(f"{source.name.name}{_LABELME_SUFFIX}")
+
+    def _write_beside(self, write: Writer, job: Job, prediction: Prediction) -> bool:
+        """Whether it was written: another one that is there stays."""
+        path = self.place_beside(job.source)
+        base = path.with_name(job.source.name.name)
+        if self._plan.overwrite or not os.path.lexists(path):
+            write(prediction, job.source.path, base, self._plan.writing)
+            return True
+        if not self._plan.resume:
+            return False
+        # it may be the one that was written just before this run was stopped: then it has the same bytes
+        again: Path = write(
+            prediction, job.source.path, path.with_name(f".{os.urandom(8).hex()}.partial"), self._plan.writing
+        )
+        try:
+            return again.read_bytes() == _content(path)
+        finally:
+            again.unlink(missing_ok=True)
+
+    def _shown(self, prediction: Prediction) -> npt.NDArray[np.uint8]:
+        writing = self._plan.writing
+        return overlay(
+            prediction.image, prediction.mask, prediction.classes, opacity=writing.opacity, outline=writing.outline
+        )
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _pixels(prediction: Prediction) -> tuple[int, ...]:
+    counts: list[Any] = Image.fromarray(prediction.mask).histogram()  # numpy's bincount takes 8 bytes a pixel
+    return tuple(map(int, counts[: len(prediction.classes)]))
+
+
+def as_written(path: Path) -> str:
+    """A path in the journal and in reports: with forward slashes."""
+    return path.as_posix()

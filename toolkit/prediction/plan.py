@@ -1,0 +1,176 @@
+"""All that is settled before a model is loaded. What can be refused without torch is refused here."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.engines import ENGINES
+from toolkit.engines.precision import require_precision
+from toolkit.errors import CheckpointError, DataError, UsageError
+from toolkit.prediction.folder.manifest import read_manifest
+from toolkit.prediction.kinds import Kinds
+from toolkit.prediction.options import PredictOptions
+from toolkit.prediction.sources import STANDARD_INPUT, Sources, find_sources
+from toolkit.prediction.writers.options import WriteOptions
+from toolkit.runs.folder import RUNS, RunFolder
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The `number`-th, from 1, of `of` calls that share the work."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """`2/8`. Raises UsageError for anything else."""
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+        shard = cls(int(match[1]), int(match[2])) if match else None
+        if shard is None or not 1 <= shard.number <= shard.of:
+            raise UsageError(f"shard: '{text}' is none. Give its number and how many there are: 1/8 to 8/8.")
+        return shard
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done. See `toolkit.prediction.run.predict` for the words."""
+
+    sources: Sources
+    kinds: Kinds
+    checkpoint: Path
+    out: Path | None
+    options: PredictOptions
+    writing: WriteOptions
+    engine: str
+    precision: str
+    device: str
+    allow_code: bool
+    beside: bool
+    overwrite: bool
+    every: int
+    frames: int | None
+    shard: Shard | None
+    resume: bool
+
+
+def make_plan(
+    sources: Sequence[str | Path] | str | Path,
+    *,
+    run: Path | str | None = None,
+    weights: Path | str | None = None,
+    out: Path | str | None = None,
+    save: Sequence[str] | None = None,
+    options: PredictOptions | None = None,
+    writing: WriteOptions | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    allow_code: bool = False,
+    beside: bool = False,
+    overwrite: bool = False,
+    every: int = 1,
+    frames: int | None = None,
+    shard: str | None = None,
+    resume: bool = False,
+) -> Plan:
+    """Look for the sources and the checkpoint and see that everything goes together; nothing is written.
+
+    Raises DataError, CheckpointError or UsageError, as `toolkit.prediction.run.predict` does.
+    """
+    if run is not None and weights is not None:
+        raise UsageError("run and weights both name a checkpoint. Give one of them.")
+    if every < 1:
+        raise UsageError(f"every: 1 (each frame) or more is possible, got {every}.")
+    if frames is not None and frames < 1:
+        raise UsageError(f"frames: 1 or more is possible, got {frames}.")
+    if engine != "auto":
+        ENGINES.entry(engine)
+    require_precision(precision)
+    share = None if shard is None else Shard.parse(shard)
+    folder = None if out is None else Path(out)
+    if share is not None and folder is None:
+        raise UsageError("shard: the shards write into one folder; name it with out (--out).")
+    if folder is not None and share is None and not resume:
+        _require_empty(folder)
+    if resume and folder is None:
+        folder = _newest_unfinished()
+    given: Sequence[str | Path] = [sources] if isinstance(sources, str | Path) else sources
+    if resume and not given and folder is not None:
+        given = _sources_of(folder)
+    checkpoint = _checkpoint(run, weights)
+    found = find_sources(given, without=folder)
+    films = found.films
+    kinds = Kinds.chosen(save, pictures=films < len(found), films=films > 0)
+    if beside and "labelme" not in kinds.pictures:
+        raise UsageError("beside: only labelme files are written next to pictures. Add labelme to what is saved.")
+    if overwrite and not beside:
+        raise UsageError("overwrite: is for labelme files next to pictures, and goes with beside (--beside).")
+    if films == 0 and (every != 1 or frames is not None):
+        raise UsageError(f"{'every' if every != 1 else 'frames'}: is for films and cameras, and there is none here.")
+    return Plan(
+        sources=found,
+        kinds=kinds,
+        checkpoint=checkpoint,
+        out=folder,
+        options=options or PredictOptions(),
+        writing=writing or WriteOptions(),
+        engine=engine,
+        precision=precision,
+        device=device,
+        allow_code=allow_code,
+        beside=beside,
+        overwrite=overwrite,
+        every=every,
+        frames=frames,
+        shard=share,
+        resume=resume,
+    )
+
+
+def _checkpoint(run: Path | str | None, weights: Path | str | None) -> Path:
+    if weights is not None:
+        path = Path(weights)
+        if not os.path.lexists(path):
+            raise CheckpointError(f"{path}: there is no such checkpoint.")
+        return path
+    if run is None:
+        return RunFolder.newest().best
+    found = RunFolder.existing(Path(run))
+    if not found.best.is_file():
+        raise DataError(
+            f"{found.best}: there is no such checkpoint yet. Let the run finish an epoch: seg train --resume {run}"
+        )
+    return found.best
+
+
+def _require_empty(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(
+            f"{path}: exists and is not an empty folder. Choose another one or remove it, or go on with what was begun "
+            "there: --continue."
+        )
+
+
+def _newest_unfinished() -> Path:
+    numbered = [
+        (int(match[1]), path) for path in RUNS.glob("predict-*") if (match := re.fullmatch(r"predict-(\d+)", path.name))
+    ]
+    for _, path in sorted(numbered, reverse=True):
+        values = read_manifest(path)
+        if values is not None and values.get("finished") is False:
+            return path
+    raise DataError(f"nothing in {RUNS} to go on with: no prediction there was stopped. Name one with --out.")
+
+
+def _sources_of(folder: Path) -> list[str]:
+    values: dict[str, Any] = read_manifest(folder) or {}
+    given = values.get("sources")
+    if not isinstance(given, list) or not given or not all(isinstance(item, str) for item in given):
+        raise DataError(f"{folder}: does not say what was to be predicted. Name the sources again.")
+    if STANDARD_INPUT in given:
+        raise DataError(f"{folder}: its list came on standard input. Give it again, with - for the sources.")
+    return given

@@ -1,0 +1,55 @@
+"""What a call predicted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.findings import Finding
+
+
+@dataclass(frozen=True)
+class PredictReport:
+    """What a call predicted, or, gone on with, it and the calls before it.
+
+    root         the output folder: one subfolder for each kind of output
+    checkpoint   what predicted
+    images       how many pictures were predicted
+    pixels       predicted pixels by class name, of pictures and frames
+    failures     pictures and films that could not be read, or not to their end
+    engine       what computed, and in which precision
+    frames       how many frames of films or of a camera were predicted
+    kept         labelme files next to pictures that were there already and stay as they are
+    continued    how many pictures and films were finished before this call
+    finished     whether all is done: false in a shard while others are still at work
+    """
+
+    root: Path
+    checkpoint: Path
+    images: int
+    pixels: dict[str, int]
+    failures: tuple[Finding, ...] = ()
+    engine: str = ""
+    frames: int = 0
+    kept: tuple[str, ...] = ()
+    continued: int = 0
+    finished: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether every picture was predicted."""
+        return not self.failures
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "out": str(self.root),
+            "checkpoint": str(self.checkpoint),
+            "engine": self.engine,
+            "images": self.images,
+            "frames": self.frames,
+            "pixels": self.pixels,
+            "kept": list(self.kept),
+            "failures": [item.as_dict() for item in self.failures],
+            "continued": self.continued,
+            "finished": self.finished,
+        }

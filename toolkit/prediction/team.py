@@ -1,0 +1,227 @@
+"""A run in one process or several: what each does by itself, and what the main one does for all."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from toolkit.errors import DataError, Interrupted, SegError, UsageError
+from toolkit.files import held, new_folder, numbered_folder
+from toolkit.prediction.folder.fingerprint import checksum_of
+from toolkit.prediction.folder.journal import MERGED, Journal, Line, journal_name, journals_in, read_lines
+from toolkit.prediction.folder.manifest import read_manifest, require_same, write_manifest
+from toolkit.prediction.folder.outfolder import remove_partial_files, share_folder, take_back
+from toolkit.prediction.folder.standing import Standing, Summary, merge, standing, summary
+from toolkit.prediction.outputs import LABELME, Outputs, as_written
+from toolkit.prediction.plan import Plan
+from toolkit.prediction.predictor import Predictor, load
+from toolkit.prediction.report import PredictReport
+from toolkit.prediction.tables.row import TableRow
+from toolkit.prediction.work import Work
+from toolkit.progress import Progress
+from toolkit.runs.folder import RUNS
+from toolkit.training.group import Group, own_device
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A folder in which a run goes on or begins. made: by this call; before: how many sources were done."""
+
+    root: Path
+    done: bytearray
+    made: bool
+
+    @property
+    def before(self) -> int:
+        return sum(self.done)
+
+
+class Team:
+    """One of the processes of a run: what it does by itself, and what the main one does for all."""
+
+    def __init__(self, plan: Plan, group: Group, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        self.plan, self.group, self.progress, self.should_stop = plan, group, progress, should_stop
+        number, of = (plan.shard.number - 1, plan.shard.of) if plan.shard else (0, 1)
+        self.part, self.parts = number * group.world + group.rank, of * group.world
+
+    def do(self) -> PredictReport:
+        predictor = self._together(self._load)
+        outputs = self._together(lambda: Outputs(self.plan, Path()))  # a package that a writer lacks is named first
+        about = self._about(predictor)
+        begun = self.group.on_main(lambda: self._begin(about))
+        outputs = Outputs(self.plan, begun.root)
+        work = self._together(lambda: self._work(predictor, outputs, begun))
+        if self.group.any(work.stopped):
+            self._stop(begun)
+        return self.group.on_main(lambda: self._finish(about, begun, predictor, outputs, work))
+
+    def _together(self, work: Callable[[], T]) -> T:
+        """Do something in every process; if it fails in one, it ends all."""
+        failed, outcome = None, None
+        try:
+            outcome = work()
+        except SegError as error:
+            failed = error
+        self.group.agree(failed)
+        return outcome  # type: ignore[return-value]
+
+    def _load(self) -> Predictor:
+        plan = self.plan
+        return load(
+            plan.checkpoint,
+            engine=plan.engine,
+            precision=plan.precision,
+            device=own_device(plan.device),
+            allow_code=plan.allow_code,
+            options=plan.options,
+            progress=self.progress,
+        )
+
+    def _about(self, predictor: Predictor) -> dict[str, Any]:
+        """What the manifest says of the call; the same for every process and shard."""
+        plan = self.plan
+        kinds = {key: list(value) for key, value in asdict(plan.kinds).items() if value}
+        own = {"every": plan.every, "frames": plan.frames, "beside": plan.beside}
+        return {
+            "sources": list(plan.sources.given),
+            "root": plan.sources.root,
+            "classes": list(predictor.classes.names),
+            "checkpoint": str(plan.checkpoint),
+            "checksum": checksum_of(plan.checkpoint),
+            "engine": _engine(predictor),
+            "options": {**asdict(plan.options), **asdict(plan.writing), **own},
+            "save": kinds,
+        }
+
+    def _begin(self, about: dict[str, Any]) -> _Begun:
+        plan, names = self.plan, self.plan.sources.labels
+        done = bytearray(len(names))
+        if plan.shard is not None and plan.out is not None:
+            root = plan.out
+            share_folder(root)
+            shards = {"of": self.parts, "sources": len(names), "checksum": plan.sources.checksum}
+            if read_manifest(root) is None:
+                write_manifest(root, {"out": str(root), **about, "shards": shards, "finished": False})
+            require_same(root, about | {"shards": shards})
+            own = [root / journal_name(self.part + rank, self.parts) for rank in range(self.group.world)]
+            if not plan.resume and any(path.exists() for path in own):
+                raise UsageError(
+                    f"{root}: shard {plan.shard.number}/{plan.shard.of} was begun there already. Go on with it: "
+                    "--continue, or choose another --out."
+                )
+            return _Begun(root, standing(root, names).done if plan.resume else done, made=False)
+        if plan.resume and plan.out is not None:
+            root = plan.out
+            require_same(root, about)
+            with contextlib.ExitStack() as stack:  # what another process is writing is not to be removed
+                for path in journals_in(root):
+                    stack.enter_context(held(path, _busy(root)))
+                remove_partial_files(root)
+                done = standing(root, names).done
+                write_manifest(root, {"out": str(root), **about, "finished": False})
+            return _Begun(root, done, made=False)
+        root = new_folder(plan.out) if plan.out is not None else numbered_folder(RUNS, "predict")
+        write_manifest(root, {"out": str(root), **about, "finished": False})
+        return _Begun(root, done, made=True)
+
+    def _work(self, predictor: Predictor, outputs: Outputs, begun: _Begun) -> Work:
+        names, done = self.plan.sources.labels, begun.done
+        own = begun.root / journal_name(self.part, self.parts)
+        busy = _busy(begun.root)
+
+        def todo() -> Iterator[int]:
+            return (i for i in range(self.part, len(names), self.parts) if not done[i])
+
+        with contextlib.ExitStack() as stack:
+            if self.group.is_main and self.plan.shard is None and own.name != MERGED:
+                stack.enter_context(held(begun.root / MERGED, busy))
+            stack.enter_context(held(own, busy))
+            journal = stack.enter_context(contextlib.closing(Journal(own)))
+            if self._may_skip:
+                for i in todo():
+                    source = self.plan.sources[i]
+                    path = outputs.place_beside(source)
+                    if not source.has_frames and os.path.lexists(path):
+                        journal.add(Line(source.label, source.place, kept=(as_written(path),)))
+                        done[i] = 1
+            work = Work(self.plan, outputs, journal, todo, self.should_stop, self.progress)
+            work.do(predictor)
+        return work
+
+    @property
+    def _may_skip(self) -> bool:
+        """Whether a picture that has its labelme file already need not be predicted."""
+        plan = self.plan
+        return plan.beside and not plan.overwrite and not plan.resume and plan.kinds.all == (LABELME,)
+
+    def _stop(self, begun: _Begun) -> None:
+        done = sum(standing(begun.root, self.plan.sources.labels).done) if self.group.is_main else 0
+        self.group.fail(
+            Interrupted(
+                f"stopped: {done} of {len(self.plan.sources)} are finished, in {begun.root}. Go on with the same command "
+                "and --continue."
+            )
+        )
+
+    def _finish(
+        self, about: dict[str, Any], begun: _Begun, predictor: Predictor, outputs: Outputs, work: Work
+    ) -> PredictReport:
+        root, names, classes = begun.root, self.plan.sources.labels, predictor.classes
+        now = standing(root, names) if self.plan.shard else Standing(bytearray(), bytearray())
+        if self.plan.shard and not now.is_complete:
+            own = (root / journal_name(self.part + rank, self.parts) for rank in range(self.group.world))
+            counted = summary((line for path in own for _, line in read_lines(path)), len(classes))
+            return self._report(counted, begun, predictor, finished=False)
+        if self.parts > 1 or self.plan.resume or self._may_skip:
+            merge(root, names)
+        counted = summary((line for _, line in read_lines(root / MERGED)), len(classes))
+        if not (counted.images or counted.frames or counted.kept) and counted.failures:
+            if begun.made:
+                take_back(root)
+            raise DataError(f"none of {len(names)} pictures could be read; the first: {counted.failures[0]}")
+        for failure in counted.failures:
+            if failure.place not in work.failed and self.group.world > 1:
+                self.progress.warn(str(failure))
+        for kind, table in outputs.tables.items():
+            table.assemble(_rows(root / MERGED, kind), classes, root, self.plan.writing)
+        report = self._report(counted, begun, predictor, finished=True)
+        values = {key: value for key, value in report.as_dict().items() if key != "continued"}
+        write_manifest(root, {"out": str(root), **about, **values})
+        if not self.plan.shard:
+            for path in journals_in(root):
+                if path.name != MERGED:
+                    path.unlink(missing_ok=True)
+        return report
+
+    def _report(self, counted: Summary, begun: _Begun, predictor: Predictor, *, finished: bool) -> PredictReport:
+        return PredictReport(
+            root=begun.root,
+            checkpoint=self.plan.checkpoint,
+            images=counted.images,
+            pixels=dict(zip(predictor.classes.names, counted.pixels, strict=True)),
+            failures=counted.failures,
+            engine=_engine(predictor),
+            frames=counted.frames,
+            kept=counted.kept,
+            continued=begun.before,
+            finished=finished,
+        )
+
+
+def _rows(path: Path, kind: str) -> Iterator[TableRow]:
+    for _, line in read_lines(path):
+        if kind in line.tables and line.size is not None:
+            yield TableRow(line.name, line.source, line.size, line.frame, line.tables[kind])
+
+
+def _engine(predictor: Predictor) -> str:
+    """What has to be the same for the same masks: the runtime and its precision, not the device."""
+    return f"{predictor.engine.name}, {predictor.engine.precision}"
+
+
+def _busy(root: Path) -> str:
+    return f"{root}: another process is predicting into this folder. Wait for it or stop it."
