@@ -234,7 +234,7 @@ def _contend_as_seg(images: Any, labels: Any, start: Path, steps: int, *, no_amp
 
 
 def _same_start(model: Any, path: Path) -> None:
-    """Weights from a file, so that losses can be compared; the first contestant makes it.
+    """Weights from a file, so that losses can be compared; the first contestant makes it. Names differ, not the order.
 
     Convolutions are drawn after He et al., as those of the repository's beginning give the same logits for anything.
     """
@@ -247,8 +247,9 @@ def _same_start(model: Any, path: Path) -> None:
                 torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
             else:
                 torch.nn.init.zeros_(parameter)
-        torch.save(model.state_dict(), path)
-    model.load_state_dict(torch.load(path, weights_only=True, mmap=True))
+        torch.save(list(model.state_dict().values()), path)
+    weights = torch.load(path, weights_only=True, mmap=True)
+    model.load_state_dict(dict(zip(model.state_dict(), weights, strict=True)))
 
 
 def our_step(

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from toolkit.losses.class_weights import ClassWeights as ClassWeights
     from toolkit.losses.class_weights import class_weights as class_weights
     from toolkit.models.build import build_model as build_model
-    from toolkit.prediction.predictor import Prediction as Prediction
+    from toolkit.prediction.options import PredictOptions as PredictOptions
+    from toolkit.prediction.prediction import Prediction as Prediction
     from toolkit.prediction.predictor import Predictor as Predictor
     from toolkit.prediction.predictor import load as load
-    from toolkit.prediction.run import PredictReport as PredictReport
+    from toolkit.prediction.report import PredictReport as PredictReport
     from toolkit.prediction.run import predict as predict
+    from toolkit.prediction.writers.options import WriteOptions as WriteOptions
     from toolkit.runs.config import TrainConfig as TrainConfig
     from toolkit.splitting.result import Split as Split
     from toolkit.splitting.split import split as split
@@ -41,13 +43,15 @@ _HOMES = {
     "ClassWeights": "toolkit.losses.class_weights",
     "ConvertReport": "toolkit.conversion.report",
     "LabelOptions": "toolkit.conversion.options",
-    "PredictReport": "toolkit.prediction.run",
-    "Prediction": "toolkit.prediction.predictor",
+    "PredictReport": "toolkit.prediction.report",
+    "PredictOptions": "toolkit.prediction.options",
+    "Prediction": "toolkit.prediction.prediction",
     "Predictor": "toolkit.prediction.predictor",
     "SegError": "toolkit.errors",
     "Split": "toolkit.splitting.result",
     "TrainConfig": "toolkit.runs.config",
     "TrainReport": "toolkit.training.run",
+    "WriteOptions": "toolkit.prediction.writers.options",
     "build_model": "toolkit.models.build",
     "check": "toolkit.audit.check",
     "class_weights": "toolkit.losses.class_weights",

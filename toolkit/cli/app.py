@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 import toolkit
-from toolkit.cli import check, convert, demo, models, predict, split, stats, train, weights
+from toolkit.cli import annotate, bench, check, convert, demo, export, models, predict, split, stats, train, weights
 from toolkit.cli.console import complain, show
+from toolkit.cli.panels import GroupedCommand
 from toolkit.errors import SegError, StoppedWithOthers
 
 app = typer.Typer(
@@ -24,7 +25,10 @@ app.command("convert")(convert.convert)
 app.command("check")(check.check)
 app.command("split")(split.split)
 app.command("train")(train.train)
-app.command("predict")(predict.predict)
+app.command("predict", cls=GroupedCommand)(predict.predict)
+app.command("annotate")(annotate.annotate)
+app.command("export")(export.export)
+app.command("bench")(bench.bench)
 app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("stats")(stats.stats)

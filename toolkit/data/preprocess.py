@@ -3,6 +3,7 @@
 H, W: the original picture; h, w: after fitting to the network's size; K classes; C channels.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _LARGEST_CV2_SIDE = 32767
 """Of a mask: OpenCV 4.10 takes pixels from elsewhere beyond, without a word."""
+
+_LARGEST = 1 << 20  # of what a file may say of sizes
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,17 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocess":
-        """The inverse of `as_dict`."""
-        return cls(
-            size=int(values["size"]),
-            stride=int(values["stride"]),
-            upscale=int(values.get("upscale", 1)),
+        """The inverse of `as_dict`. Raises KeyError, TypeError or ValueError for what cannot be."""
+        found = cls(
+            size=_count(values["size"]),
+            stride=_count(values["stride"]),
+            upscale=_count(values.get("upscale", 1)),
             mean=_triple(values["mean"]),
             std=_triple(values["std"]),
         )
+        if not all(value > 0 for value in found.std):
+            raise ValueError(f"std {found.std}")
+        return found
 
 
 @lru_cache(maxsize=8)  # on a GPU, making them anew for each batch would wait for all that goes on there
@@ -167,6 +173,14 @@ def _place(canvas: npt.NDArray[np.uint8], patch: npt.NDArray[np.uint8], at: tupl
     canvas[rows, columns] = patch[patch_rows, patch_columns]
 
 
+def _count(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= _LARGEST:
+        raise ValueError(f"{value!r} is no whole number from 1 to {_LARGEST}")
+    return value
+
+
 def _triple(values: Any) -> tuple[float, float, float]:
     first, second, third = (float(value) for value in values)
+    if not all(map(math.isfinite, (first, second, third))):
+        raise ValueError(f"{values} are no numbers")
     return first, second, third

@@ -46,7 +46,7 @@ class Stage(nn.Module):
         y = self.layers(x)
         C = y.shape[1]
         if x.shape[1] != C:
-            x = x.repeat(1, -(-C // x.shape[1]), 1, 1)[:, :C]
+            x = torch.cat([x] * -(-C // x.shape[1]), 1)[:, :C]
         out: torch.Tensor = self.activation(y + x)
         return out
 

@@ -1,0 +1,104 @@
+"""ONNX: the graph that nearly every runtime reads. The card is an entry of the file's own metadata.
+
+Written by PyTorch's exporter, by way of torch.export, and tried with ONNX Runtime at sizes that it has not seen.
+"""
+
+import contextlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import onnxscript
+import torch
+
+from toolkit.engines.agreement import require_same
+from toolkit.engines.base import CARD_KEY, ModelCard
+from toolkit.engines.network import INPUT, OUTPUT
+from toolkit.engines.outcome import short
+from toolkit.engines.placing import placing
+from toolkit.engines.torch_export import exported
+from toolkit.errors import RunError, UsageError
+from toolkit.models.base import SegmentationModel
+
+WITH = f"onnx {onnx.__version__}, onnxscript {onnxscript.__version__}"
+"""What writes, beside PyTorch, which imports both of them itself."""
+
+_LENGTHS = ("batch", "rows", "columns")
+
+
+def write(model: SegmentationModel, card: ModelCard, path: Path) -> tuple[Path, ...]:
+    """Write one file; of a network of 2 GB and more, the weights into a second one, `path` with `.data` appended.
+
+    Raises UsageError for weights but of fp32, RunError if the model cannot be expressed.
+    """
+    if card.precision != "fp32":
+        raise UsageError(f"precision: onnx files are written in fp32, not {card.precision}. int8: seg export --int8.")
+    program = exported(model, card, plain_pooling=True)
+    with warnings.catch_warnings(), _without_log():
+        warnings.simplefilter("ignore")  # of PyTorch's own parts, about each other
+        try:
+            converted = torch.onnx.export(
+                program, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
+            )
+        except Exception as error:  # its own, and whatever the translation of an operator raises
+            reason = short(error.__cause__ or error)  # the outer one tells its makers' programmers what to do
+            raise RunError(f"onnx: {card.model} cannot be expressed: {reason} Choose another format.") from None
+    if converted is None:
+        raise RunError(f"onnx: {card.model} cannot be expressed. Choose another format.")
+    converted.model.metadata_props[CARD_KEY] = card.as_json()
+    _tidy(converted.model.graph)
+    with placing(path) as folder:
+        converted.save(folder / path.name, external_data=False)
+        _require_same(model, card, folder / path.name)
+        others = sorted(file.name for file in folder.iterdir() if file.name != path.name)
+    return path, *(path.with_name(name) for name in others)
+
+
+def _require_same(model: SegmentationModel, card: ModelCard, path: Path) -> None:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(session.run(None, {INPUT: images.numpy()})[0])
+
+    require_same("onnx", model, card, network)
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """What the exporter's parts log about each other would appear among what seg says."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _tidy(graph: Any) -> None:
+    """Give the lengths that vary names that people understand, and leave out what only the exporter's makers need.
+
+    Among that is where the lines of code lie on this machine.
+    """
+    symbols = [re.search(r"s\d+", str(length)) for length in graph.inputs[0].shape]
+    names = dict(zip((symbol.group() for symbol in symbols if symbol), _LENGTHS, strict=False))
+
+    def renamed(value: Any) -> None:
+        value.metadata_props.clear()
+        if value.shape is None:
+            return
+        for axis, length in enumerate(value.shape):
+            if not isinstance(length, int):
+                text = re.sub(r"s\d+", lambda found: names.get(found.group(), found.group()), str(length.value))
+                value.shape[axis] = text
+
+    for node in graph:
+        node.metadata_props.clear()
+        for value in node.outputs:
+            renamed(value)
+    for value in (*graph.inputs, *graph.initializers.values()):
+        renamed(value)
