@@ -8,6 +8,7 @@ picture beside its annotation: every labelme since 5 opens those.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,9 @@ _PREDICTED = "labelme"
 """The subfolder of a prediction in which its annotations lie."""
 _LARGEST_MANIFEST = 1 << 30
 
+FULL_NAMES = (7, 9)
+"""The release of labelme since which it looks for `x.png.json` beside `x.png`, too, not for `x.json` alone."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -41,6 +45,7 @@ class Session:
     annotations   files that are there already
     links         pictures to be linked beside their annotations: (link, picture)
     lost          annotations without a picture of their name beside them, which labelme will not show
+    full_names    annotations named after their picture with its suffix, `x.png.json`: see FULL_NAMES
     """
 
     path: Path
@@ -50,6 +55,7 @@ class Session:
     annotations: tuple[Path, ...] = ()
     links: tuple[tuple[Path, Path], ...] = ()
     lost: tuple[Path, ...] = ()
+    full_names: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -63,8 +69,11 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
     Nothing is written. Raises DataError if there is nothing to open, UsageError if labelme could not open it.
     """
     root = where if where is not None else newest_prediction()
+    if root.name == _MANIFEST and root.is_file() and _manifest(root.parent) is not None:
+        root = root.parent
     if root.is_file():
-        if not (is_annotation_file(root) or root.suffix.lower() in IMAGE_SUFFIXES):
+        is_annotation = is_annotation_file(root) and read_labelme(root, images=False) is not None
+        if not (is_annotation or root.suffix.lower() in IMAGE_SUFFIXES):
             raise UsageError(f"{root}: neither a picture nor an annotation.")
         return Session(root, None, *_labels(root.parent, labels), (root,) if is_annotation_file(root) else ())
     if not root.is_dir():
@@ -78,8 +87,10 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
     pictures = list(files_below(root, IMAGE_SUFFIXES))
     if not annotations and not pictures:
         raise DataError(f"{root}: no picture and no annotation in it.")
-    beside = {path.with_suffix("") for path in pictures} | set(pictures)  # labelme 7.9 also knows x.png.json
-    apart = [path for path in annotations if path.with_suffix("") not in beside]
+    stems, whole = {path.with_suffix("") for path in pictures}, set(pictures)
+    unmatched = [path for path in annotations if path.with_suffix("") not in stems]
+    full_names = tuple(path for path in unmatched if path.with_suffix("") in whole)
+    apart = [path for path in unmatched if path.with_suffix("") not in whole]
     names, origin = _labels(root, labels)
     recorded = {path: picture for path in apart if (picture := _picture_of(path)) is not None}
     if not recorded and not pictures:
@@ -87,10 +98,10 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
     if prediction is None and recorded and len(apart) == len(annotations):
         return Session(_one_folder(root, annotations, recorded), root, names, origin, annotations)
     if prediction is None:  # nothing is added to a folder of the user's own
-        return Session(root, None, names, origin, annotations, lost=tuple(apart))
+        return Session(root, None, names, origin, annotations, lost=tuple(apart), full_names=full_names)
     links = [(path.with_name(f"{path.stem}{picture.suffix}"), picture) for path, picture in recorded.items()]
     lost = tuple(path for path in apart if path not in recorded)
-    return Session(root, None, names, origin, annotations, tuple(links), lost)
+    return Session(root, None, names, origin, annotations, tuple(links), lost, full_names)
 
 
 def newest_prediction() -> Path:
@@ -144,7 +155,7 @@ def command(program: str, session: Session, *, any_label: bool = False) -> list[
 
     any_label    other labels than those of the session may be given, too
     """
-    known = _help_of(program)
+    known = _said_by(program, "--help")
     words = [program, str(session.path.absolute())]
     if session.output is not None:
         words += ["--output", str(session.output.absolute())]
@@ -156,6 +167,12 @@ def command(program: str, session: Session, *, any_label: bool = False) -> list[
     if "--nodata" in known:  # since 6 pictures are not copied into the annotations anyway
         words.append("--nodata")
     return words
+
+
+def release_of(program: str) -> tuple[int, ...]:
+    """The version of this labelme, (6, 3, 1); () if it does not say."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", _said_by(program, "--version"))
+    return tuple(int(part) for part in found.groups() if part) if found is not None else ()
 
 
 def require_display() -> None:
@@ -286,10 +303,10 @@ def _as_argument(session: Session) -> str:
     )
 
 
-def _help_of(program: str) -> str:
+def _said_by(program: str, option: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603  # as in `start`
-            [program, "--help"], capture_output=True, text=True, errors="replace", timeout=120, check=False
+            [program, option], capture_output=True, text=True, errors="replace", timeout=120, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RunError(f"{program}: cannot be started ({error}).") from None

@@ -134,6 +134,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
+def kind_of(status: os.stat_result) -> str:
+    """What a file that is none is, as a part of a message."""
+    if stat.S_ISDIR(status.st_mode):
+        return "is a folder, not a file"
+    pipe, device = stat.S_ISFIFO(status.st_mode), stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
+    return f"is no ordinary file but {'a pipe' if pipe else 'a device' if device else 'a socket'}"
+
+
 def read_file(path: Path, largest: int, error: type[SegError]) -> bytes:
     """The bytes of an ordinary file of at most `largest` bytes, in as few system calls as possible.
 
@@ -142,14 +150,17 @@ def read_file(path: Path, largest: int, error: type[SegError]) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb", buffering=0) as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise error(f"{path}: is no ordinary file. Delete it or give it another name.")
+                raise error(f"{path}: {kind_of(status)}. A file is needed there.")
             if status.st_size > largest:
                 sizes = f"{status.st_size / (1 << 30):.1f} GiB, at most {largest / (1 << 30):.0f} are read"
                 raise error(f"{path}: has {sizes}.")
-            return file.read()
+            with open(descriptor, "rb", buffering=0, closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
     except OSError as reason:
         raise error(f"{path}: cannot be read: {reason.strerror or reason}.") from None
 

@@ -14,6 +14,7 @@ import pytest
 from tests.annotations import annotated, content, encoded, picture, shape, write_json
 from tests.cli.program import SEG, environment
 from toolkit import annotating
+from toolkit.cli.console import typed
 from toolkit.errors import DataError, UsageError
 
 HELP = {
@@ -28,7 +29,7 @@ def program(tmp_path: Path) -> Iterator[Path]:
     yield stand_in(tmp_path / "bin", 6)
 
 
-def stand_in(folder: Path, release: int, then: str = "") -> Path:
+def stand_in(folder: Path, release: int, then: str = "", version: str = "Labelme 6.3.1") -> Path:
     """A `labelme` that shows the help of a release and writes down what it is started with."""
     folder.mkdir(exist_ok=True)
     path = folder / "labelme"
@@ -36,6 +37,7 @@ def stand_in(folder: Path, release: int, then: str = "") -> Path:
         f"#!{sys.executable}\n"
         "import sys, json, pathlib\n"
         f"if '--help' in sys.argv: print({HELP[release]!r}); sys.exit()\n"
+        f"if '--version' in sys.argv: print({version!r}); sys.exit()\n"
         f"pathlib.Path({str(folder)!r}, 'started.json').write_text(json.dumps(sys.argv[1:]))\n{then}\n",
         encoding="utf-8",
     )
@@ -71,7 +73,11 @@ def predicted(folder: Path, number: int = 1, names: tuple[str, ...] = ("a", "sub
     return root
 
 
-@pytest.mark.parametrize("where", [(), ("runs/predict-2",), ("runs/predict-2/labelme",)], ids=["newest", "it", "in it"])
+@pytest.mark.parametrize(
+    "where",
+    [(), ("runs/predict-2",), ("runs/predict-2/labelme",), ("runs/predict-2/manifest.json",)],
+    ids=["newest", "it", "in it", "its manifest"],
+)
 def test_a_prediction_opens_with_each_picture_beside_its_annotation(
     tmp_path: Path, program: Path, where: tuple[str, ...]
 ) -> None:
@@ -212,6 +218,12 @@ def test_nothing_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     Path("text.csv").touch()
     with pytest.raises(UsageError, match="neither a picture nor an annotation"):
         annotating.plan(Path("text.csv"))
+    write_json(Path("other/manifest.json"), {"name": "an app"})
+    with pytest.raises(UsageError, match="neither a picture nor an annotation"):
+        annotating.plan(Path("other/manifest.json"))
+    write_json(Path("damaged.json"), "x").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"damaged\.json: line 1"):
+        annotating.plan(Path("damaged.json"))
 
 
 def test_own_annotations_in_a_folder_of_their_own(tmp_path: Path) -> None:
@@ -274,3 +286,25 @@ def test_where_links_are_forbidden_hard_ones_do(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "link", refuse)
     with pytest.raises(DataError, match="Copy the pictures"):
         annotating.link_pictures(links)
+
+
+@pytest.mark.parametrize(
+    ("version", "warned"),
+    [("Labelme 6.3.1", True), ("labelme 7.8", True), ("labelme 7.9.0", False), ("Labelme 10.0", False), ("?", True)],
+)
+def test_annotations_that_only_a_newer_labelme_finds(tmp_path: Path, version: str, warned: bool) -> None:
+    stand_in(tmp_path / "bin", 7, version=version)
+    for name in ("a.jpg", "b.jpg"):
+        annotated(tmp_path / "mine", Path(name).stem)
+        (tmp_path / "mine" / f"{Path(name).stem}.json").rename(tmp_path / "mine" / f"{name}.json")
+    annotated(tmp_path / "mine", "c")
+    done = run(tmp_path, "mine", "--print")
+    assert ("a.jpg.json and 1 other: " in done.stderr) == warned
+    assert ("7.9 finds both" in done.stderr) == warned
+    assert "no picture of that name" not in done.stderr
+
+
+def test_quotes_are_those_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert typed("seg", "a b") == "seg 'a b'"
+    monkeypatch.setattr(os, "name", "nt")
+    assert typed("seg", "a b", "C:\\x") == 'seg "a b" C:\\x'

@@ -74,7 +74,26 @@ def test_last_words_say_what_was_predicted_where_it_is_and_what_comes_next(typed
     said, _ = typed(*USUAL, "--out", "b", "--beside", "--save", "labelme,counts", "--pixel-size", "0.5")
     assert "seg annotate photos" in said and "b/counts.csv" in said and Path("photos/001.json").is_file()
     said, _ = typed(*USUAL, "--out", "c", "--beside", "--save", "labelme")
-    assert "3 labelme files were there and stay" in said
+    assert "3 labelme files were there and stay as they are: photos/000.json, photos/001.json, photos/002.json" in said
+    Path("photos/000.json").unlink()
+    pictures(5)
+    said, _ = typed(*USUAL, "--out", "c", "--beside", "--save", "labelme", "--continue")
+    assert "photos/002.json" in said and "seg annotate photos" in said
+    said, _ = typed("photos/000.png", *USUAL[1:], "--out", "d", "--beside", "--save", "labelme")
+    assert "1 labelme file was there and stays as it is: photos/000.json\n" in said
+    said, _ = typed(*USUAL, "--out", "e", "--beside", "--save", "labelme")
+    assert "photos/002.json and 2 more" in said
+
+
+def test_the_folder_to_annotate_is_that_of_the_pictures_however_they_were_named(typed: Typed) -> None:
+    beside = ("--beside", "--save", "labelme")
+    Path("lists").mkdir()
+    Path("lists/val.txt").write_text("photos/000.png\nphotos/001.png\n", encoding="utf-8")
+    for number, source in enumerate(("@lists/val.txt", "lists/val.txt", "photos/*.png")):
+        said, _ = typed(source, *USUAL[1:], "--out", f"out{number}", *beside)
+        assert said.endswith("seg annotate photos\n")
+    said, _ = typed(*USUAL[1:], "--out", "out0", *beside, "--continue")
+    assert said.endswith("seg annotate photos\n")
 
 
 def test_bad_pictures_are_named_and_the_exit_code_tells(typed: Typed) -> None:
@@ -94,6 +113,9 @@ def test_bad_pictures_are_named_and_the_exit_code_tells(typed: Typed) -> None:
         (("photos", "--save", "mask,vidoe"), 2, "Did you mean 'video'"),
         (("photos", "--size", "64", "--scale", "1"), 2, "Give one of them"),
         (("photos", "--tta", "flip"), 2, "Did you mean 'flips'"),
+        (("photos", "--device", "cpu,foo"), 2, "device: 'foo' in 'cpu,foo' is none"),
+        (("-", "--device", "cpu,"), 2, "device: '' in 'cpu,' is none"),
+        (("",), 2, "an empty text names nothing"),
         (("photos", "--engine", "tensorrt"), 2, "engine 'tensorrt' is not known"),
         (("photos", "--precision", "half"), 2, "precision 'half' is not known"),
         (("photos", "--opacity", "2"), 2, "opacity: 0 to 1"),

@@ -32,8 +32,9 @@ from tests.conversion.cases import (
 )
 from toolkit.conversion.convert import convert
 from toolkit.conversion.options import DrawOptions
-from toolkit.conversion.pictures import prepare
+from toolkit.conversion.pictures import prepare, read_picture
 from toolkit.errors import ImageError
+from toolkit.voc.pixels import read_image
 
 PHOTO = picture(5)
 IMAGE = Image.fromarray(PHOTO)
@@ -162,7 +163,12 @@ BAD = [
     bad("gif cut", saved(Image.fromarray(LARGE).quantize(99), "GIF")[:2000], "odd.gif: ", "odd.gif"),
     bad("bomb", bomb(60_000, 60_000), "refused before decoding: 60000 x 60000 are 3600 million pixels, the limit is 500"),
     bad("bomb called jpeg of the largest size", with_size(JPEG, 65_500, 65_500), "refused before decoding"),
-    bad("over a limit of its own", encoded(LARGE), "the limit is 0.1 million", options={"max_megapixels": 0.1}),
+    bad(
+        "over a limit of its own",
+        encoded(LARGE),
+        "the limit is 0.1 million. Cut the picture into parts, or raise the limit: --max-megapixels.",
+        options={"max_megapixels": 0.1},
+    ),
     bad("side too long for jpeg", encoded(np.zeros((2, 65_501), np.uint8), "PNG"), "Use --image-format png", "odd.png"),
     Case("of another size", photo(JPEG, imageHeight=H * 2, imageWidth=W * 2), ERROR, ("imageHeight, imageWidth: the annotation is for a picture of 72 x 48 pixels, but odd.jpg has 36 x 24",)),
     Case("on its side", photo(JPEG, imageHeight=W, imageWidth=H), ERROR, ("for a picture of 24 x 36 pixels, but odd.jpg has 36 x 24",)),
@@ -216,8 +222,8 @@ def as_link(target: str) -> Callable[[Path], None]:
 
 NOT_FILES = [
     Case("a folder", as_folder, ERROR, ("odd.json: imagePath: there is no image 'odd.jpg'",)),
-    Case("a pipe", as_pipe, ERROR, ("odd.jpg: is no ordinary file",)),
-    Case("endless", as_link("/dev/zero"), ERROR, ("odd.jpg: is no ordinary file",)),
+    Case("a pipe", as_pipe, ERROR, ("odd.jpg: is no ordinary file but a pipe. A file is needed there.",)),
+    Case("endless", as_link("/dev/zero"), ERROR, ("odd.jpg: is no ordinary file but a device",)),
     Case("a terminal", as_link("/dev/tty"), ERROR, ("odd.jpg: ",)),
     Case("a link to nothing", as_link("gone.jpg"), ERROR, ("odd.jpg",)),
     Case("a link to itself", as_link("odd.jpg"), ERROR, ("odd.jpg",)),
@@ -230,6 +236,26 @@ NOT_FILES = [
 @pytest.mark.parametrize(**named(NOT_FILES))
 def test_what_is_no_file(tmp_path: Path, case: Case) -> None:
     run(case, tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and devices of POSIX")
+def test_pictures_that_are_read_for_a_model_say_what_is_there_and_nothing_is_to_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "device.png").symlink_to("/dev/null")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "bomb.png").write_bytes(bomb(60_000, 60_000))
+    for name, says in {
+        "folder": "is a folder, not a file. A picture is needed there.",
+        "device": "is no ordinary file but a device. A picture is needed there.",
+        "loop": "cannot be read: Too many levels of symbolic links.",
+        "bomb": "million pixels, the limit is 500 million. Cut the picture into parts.",
+    }.items():
+        path = tmp_path / f"{name}.png"
+        with pytest.raises(ImageError) as caught:
+            read_image(path)
+        assert str(caught.value).startswith(f"{path}: ") and str(caught.value).endswith(says)
+    with pytest.raises(ImageError, match=r"folder\.png: is a folder, not a file\. A file is needed there\."):
+        read_picture(tmp_path / "folder.png")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")

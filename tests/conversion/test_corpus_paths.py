@@ -90,6 +90,50 @@ def test_where_the_picture_is(tmp_path: Path, case: Case) -> None:
     assert all("root:" not in str(finding) for finding in report.failures)
 
 
+@pytest.mark.parametrize("flag", [True, False])
+def test_predictions_lie_apart_from_their_pictures_and_nobody_is_warned_of_that(tmp_path: Path, flag: bool) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    recorded("../photos/odd.jpg", "../photos/odd.jpg")(folder)
+    values = json.loads((folder / "odd.json").read_text(encoding="utf-8"))
+    write_json(folder / "odd.json", values | {"flags": {"predicted": flag}})
+    report = convert(folder, tmp_path / "voc")
+    assert "leads out" not in " ".join(map(str, report.remarks))
+    assert (tmp_path / "voc" / "JPEGImages" / "odd.jpg").read_bytes() == PHOTO
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+@pytest.mark.parametrize("how", ["link", "copy", "another picture"])
+def test_a_picture_elsewhere_that_lies_beside_the_annotation_too(tmp_path: Path, how: str) -> None:
+    (tmp_path / "in").mkdir()
+    recorded("../photos/odd.jpg", "../photos/odd.jpg")(tmp_path / "in")
+    beside = tmp_path / "in" / "odd.jpg"
+    if how == "link":
+        beside.symlink_to("../photos/odd.jpg")
+    else:
+        beside.write_bytes(PHOTO if how == "copy" else PHOTO + b" ")
+    remarks = " ".join(map(str, convert(tmp_path / "in", tmp_path / "voc").remarks))
+    assert ("leads out" in remarks) == (how == "another picture")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+def test_messages_name_pictures_by_their_shortest_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "in").mkdir(parents=True)
+    recorded("../../photos/odd.jpg", "../../photos/odd.jpg")(Path("runs/in"))
+    annotated(Path("runs/in"), "good")
+    Path("photos/odd.jpg").write_bytes(b"no picture")
+    assert convert(Path("runs/in"), Path("voc")).failures[0].reason.startswith("photos/odd.jpg: not an image")
+    Path("photos/odd.jpg").write_bytes(PHOTO)
+    Path("elsewhere/deep").mkdir(parents=True)
+    Path("runs").rename("elsewhere/deep/runs")
+    Path("runs").symlink_to("elsewhere/deep/runs")  # now `runs/in/../..` is not the folder in which `runs` is
+    Path("photos").rename("elsewhere/deep/photos")
+    Path("photos").mkdir()
+    Path("photos/odd.jpg").write_bytes(b"no picture")
+    assert convert(Path("runs/in"), Path("new")).ok
+
+
 def test_an_absolute_path_within_the_folder(tmp_path: Path) -> None:
     recorded(str(tmp_path / "in" / "p.jpg"), "p.jpg")(tmp_path / "in")
     assert convert(tmp_path / "in", tmp_path / "voc").remarks == ()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from toolkit.errors import RunError
 from toolkit.prediction.folder.journal import Journal, Line, read_lines
-from toolkit.prediction.folder.standing import merge, standing, summary
+from toolkit.prediction.folder.standing import gather, merge, standing, summary
 
 plain = st.text(max_size=12)
 counts = st.lists(st.integers(0, 10**12), max_size=4).map(tuple)
@@ -94,6 +94,29 @@ def test_merged_journals_have_a_line_for_each_picture_in_order_and_success_wins(
             "a", "b", "clip/000000", "clip/000001", "clip/000002", "clip", "d", "gone",
         ]  # fmt: skip
         assert merged[1] == good and merged[5] == film and merged[6].failure == "second"
+
+
+def test_a_later_failure_wins_over_a_success_whose_files_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"png")
+    good = {name: Line(name, f"{name}.jpg", files={"mask": name}) for name in ("there", "gone")}
+    bad = {name: Line(name, f"{name}.jpg", failure="cut off") for name in good}
+    frame, film = Line("clip/000000", "clip.mp4", frame=0, files={"mask": "gone"}), Line("clip", "clip.mp4", frames=1)
+    write(tmp_path / "predictions.jsonl", *good.values(), frame, film)
+    write(tmp_path / "predictions-1-of-2.jsonl", *bad.values(), Line("clip", "clip.mp4", failure="cut off"))
+    merge(tmp_path, ["there", "gone", "clip"])
+    merged = [line for _, line in read_lines(tmp_path / "predictions.jsonl")]
+    assert merged[:2] == [good["there"], bad["gone"]]
+    assert merged[2:] == [frame, Line("clip", "clip.mp4", failure="cut off")]
+
+
+def test_what_comes_after_journals_were_gathered_is_the_newest(tmp_path: Path) -> None:
+    old, new = Line("a", "a.jpg", pixels=(1,)), Line("a", "a.jpg", pixels=(2,))
+    write(tmp_path / "predictions-1-of-2.jsonl", old)
+    gather(tmp_path, ["a"], "busy")
+    assert [line for _, line in read_lines(tmp_path / "predictions.jsonl")] == [old]
+    write(tmp_path / "predictions.jsonl", new)
+    merge(tmp_path, ["a"])
+    assert [line for _, line in read_lines(tmp_path / "predictions.jsonl")] == [new]
 
 
 def test_done_is_what_has_a_line_and_all_its_files(tmp_path: Path) -> None:

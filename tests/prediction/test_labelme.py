@@ -144,6 +144,13 @@ def test_labelme_itself_opens_it(tmp_path: Path) -> None:
     assert done.stdout.strip() == f"{len(annotation.shapes)} ../../../../photos/sub/bild ä.png"
 
 
+def test_converted_from_elsewhere_it_says_once_that_nobody_has_looked_and_no_more(tmp_path: Path) -> None:
+    _, annotation = written(tmp_path, smooth(0), WITH_BACKGROUND)
+    assert annotation.predicted is True
+    report = convert(tmp_path / "runs" / "predict-1" / "labelme", tmp_path / "voc")
+    assert [remark.code for remark in report.remarks] == ["unreviewed"]
+
+
 def test_recorded_path_leads_from_the_file_to_the_picture(tmp_path: Path) -> None:
     source, annotation = written(tmp_path, smooth(0), WITH_BACKGROUND)
     assert isinstance(annotation.image, str)

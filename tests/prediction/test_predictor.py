@@ -14,7 +14,7 @@ from tests.datasets import NAMES, Pixels, paint, scene
 from tests.runs.checkpoints import saved_checkpoint, tiny_checkpoint
 from toolkit.data.preprocess import Preprocess, resize_image
 from toolkit.engines.base import Engine, ModelCard
-from toolkit.errors import CheckpointError, DataError, ImageError, UsageError
+from toolkit.errors import CheckpointError, DataError, ImageError, RunError, UsageError
 from toolkit.labels.classmap import ClassMap
 from toolkit.prediction.films.writer import FilmWriter
 from toolkit.prediction.options import PredictOptions
@@ -286,6 +286,43 @@ def test_a_film_gives_its_frames_with_their_numbers(tmp_path: Path, predictor: P
         assert prediction.size == (64, 96)
     with pytest.raises(DataError, match=r"absent\.mp4: there is no such file"):
         next(predictor.predict_film(tmp_path / "absent.mp4"))
+
+
+def test_what_is_no_picture_is_refused_in_words(predictor: Predictor) -> None:
+    with pytest.raises(DataError, match="a file's name or an array is needed, got NoneType"):
+        predictor.predict(None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"this is one\. Use predict"):
+        next(predictor.predict_many("photo.jpg"))
+    with pytest.raises(DataError, match="scale: the picture would have 50000 x 40000 pixels, the limit is 500 million"):
+        Predictor(predictor.engine, PredictOptions(scale=100)).predict(np.zeros((400, 500, 3), np.uint8))
+
+
+def test_logits_that_are_no_numbers_end_the_run() -> None:
+    class Spoilt(Near):
+        def logits(self, images: torch.Tensor) -> torch.Tensor:
+            found = super().logits(images)
+            found[:, :, 3, 5] = torch.nan
+            return found
+
+    for options in (PredictOptions(), PredictOptions(scale=1.0)):
+        with pytest.raises(RunError, match="logits are no numbers"):
+            Predictor(Spoilt(), options).predict(picture((150, 160)))
+
+
+def test_probabilities_without_room_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of a file that the disk has no room for would end the process when they are written."""
+
+    def full(descriptor: int, start: int, length: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("toolkit.prediction.canvas._MOST_IN_MEMORY", 0)
+    rgb = picture((50, 60))
+    found = Predictor(Near()).predict(rgb, probabilities=True).probabilities
+    assert isinstance(found, np.memmap)
+    np.testing.assert_allclose(found.astype(np.float32).sum(0), 1, atol=2e-3)
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(RunError, match="no room for the probabilities of a picture of 60 x 50 pixels"):
+        Predictor(Near()).predict(rgb, probabilities=True)
 
 
 @pytest.mark.parametrize(

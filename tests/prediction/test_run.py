@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,13 @@ def test_bad_pictures_are_skipped_and_reported_and_the_others_go_on(go: Go) -> N
 def test_nothing_but_bad_pictures_is_an_error_and_leaves_nothing(go: Go) -> None:
     Path("broken.jpg").write_bytes(b"no picture")
     for out in ("out", None):
-        with pytest.raises(DataError, match=r"none of 1 pictures could be read; the first: broken\.jpg"):
-            go("broken.jpg", out=out)
+        listener = Listener()
+        with pytest.raises(DataError, match=r"^broken\.jpg: not an image"):
+            go("broken.jpg", out=out, progress=listener)
+        assert not listener.warned, "it is said once"
+    Path("other.mp4").write_bytes(b"no film")
+    with pytest.raises(DataError, match=r"^nothing could be read; the first of 2: broken\.jpg"):
+        go(["broken.jpg", "other.mp4"])
     assert not Path("out").exists() and not list(Path("runs").iterdir())
 
 
@@ -361,6 +367,39 @@ def test_pictures_that_are_annotated_already_are_not_even_predicted_if_nothing_e
     assert (everything.images, len(everything.kept), everything.ok) == (0, 4, True)
 
 
+def test_the_annotation_of_one_of_two_pictures_of_a_stem_is_taken_for_its_own(go: Go) -> None:
+    root = photos(3)
+    by_hand = json.dumps({"imagePath": "b.png", "shapes": []})
+    (root / "sub/b.json").write_text(by_hand, encoding="utf-8")
+    (root / "a.json").write_text(json.dumps({"imagePath": "sub/b.bmp", "shapes": []}), encoding="utf-8")
+    report = go(root, beside=True, save=["labelme"])
+    assert report.kept == ("photos/sub/b.json",)
+    assert (root / "sub/b.json").read_text(encoding="utf-8") == by_hand
+    assert files(root) == ["a.json", "a.png", "a.png.json", "sub/b.bmp", "sub/b.bmp.json", "sub/b.json", "sub/b.png"]
+    again = go(root, beside=True, save=["labelme"], out="again")
+    assert (again.images, len(again.kept)) == (0, 3)
+
+
+def test_names_next_to_pictures_do_not_depend_on_what_else_is_predicted(go: Go) -> None:
+    root = photos(3)
+    go(root / "sub/b.png", beside=True, save=["labelme"])
+    assert not (root / "sub/b.json").exists() and (root / "sub/b.png.json").is_file(), "b.bmp lies there too"
+    Path("x").mkdir()
+    (root / "sub/b.png").rename("x/a-2.png")
+    go([root / "a.png", "x/a-2.png"], beside=True, save=["labelme"], out="more")
+    assert files(Path("x")) == ["a-2.json", "a-2.png"]
+
+
+def test_a_folder_in_a_list_is_named_and_the_others_go_on(go: Go) -> None:
+    photos(1)
+    Path("clips.mp4").mkdir()
+    Path("list.txt").write_text("photos/a.png\n.\n/\nphotos\nclips.mp4\n", encoding="utf-8")
+    report = go("list.txt", beside=True, save=["labelme"])
+    assert report.images == 1
+    assert [failure.place for failure in report.failures] == [".", "/", "photos", "clips.mp4"]
+    assert all("is a folder; a list holds files. Name the folder itself." in str(item) for item in report.failures)
+
+
 # going on
 
 
@@ -467,7 +506,122 @@ def test_a_labelme_file_that_a_person_has_made_meanwhile_stays_when_the_run_goes
     assert not list(root.rglob(".*"))
 
 
+def test_a_labelme_file_of_the_results_that_was_corrected_stays_when_another_output_is_made_again(go: Go) -> None:
+    root = photos(3)
+    go(root, save=["mask", "labelme"])
+    corrected, plain = Path("out/labelme/a.json"), Path("out/labelme/sub/b.png.json")
+    corrected.write_text("by hand", encoding="utf-8")
+    before = plain.read_bytes()
+    for mask in Path("out/mask").rglob("*.png"):
+        mask.unlink()
+    report = go(root, save=["mask", "labelme"], resume=True)
+    assert corrected.read_text(encoding="utf-8") == "by hand" and plain.read_bytes() == before
+    assert report.kept == ("out/labelme/a.json",) and report.continued == 0
+    assert len(files(Path("out/mask"))) == 3 and not list(Path("out").rglob(".*"))
+
+
+def test_corrected_labelme_files_of_frames_stay_too(go: Go) -> None:
+    write_film(Path("clip.avi"), 3)
+    go("clip.avi", save=["ids", "labelme"])
+    corrected = Path("out/labelme/clip/000001.json")
+    corrected.write_text("by hand", encoding="utf-8")
+    Path("out/ids/clip/000000.png").unlink()
+    Path("out/labelme/clip/000002.jpg").unlink()
+    report = go("clip.avi", save=["ids", "labelme"], resume=True)
+    assert corrected.read_text(encoding="utf-8") == "by hand"
+    assert report.kept == ("out/labelme/clip/000001.json",)
+    assert len(files(Path("out/labelme"))) == 6
+
+
+def test_a_picture_that_was_lost_and_cannot_be_read_again_is_no_success(go: Go) -> None:
+    root = photos()
+    go(root, save=["ids"])
+    (root / "a.png").write_bytes(b"damaged since")
+    Path("out/ids/a.png").unlink()
+    report = go(root, save=["ids"], resume=True)
+    assert (report.images, [item.place for item in report.failures]) == (3, ["photos/a.png"])
+
+
+def test_a_damaged_line_of_a_table_names_the_way_out_and_that_is_one(go: Go) -> None:
+    root, options = photos(3), {"save": ["ids", "counts"]}
+    go(root, **options)
+    journal = Path("out/predictions.jsonl")
+    lines = journal.read_text(encoding="ascii").splitlines(keepends=True)
+    damaged = json.loads(lines[1]) | {"tables": {"counts": {"pixels": ["many"]}}}
+    journal.write_text("".join([lines[0], json.dumps(damaged) + "\n", *lines[2:]]), encoding="ascii")
+    with pytest.raises(DataError, match=r"sub/b\.bmp: .* Delete its lines in out.*jsonl, then use --continue"):
+        go(root, resume=True, **options)
+    journal.write_text("".join([lines[0], *lines[2:]]), encoding="ascii")
+    assert go(root, resume=True, **options).images == 3
+
+
+def test_what_a_killed_call_left_next_to_pictures_is_removed_when_nobody_can_be_writing_it(go: Go) -> None:
+    root = photos(2)
+    go(root, beside=True, save=["labelme"])
+    old, new = root / ".0123456789abcdef.partial.json", root / "sub/.0123456789abcdef.partial"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (1, 1))
+    go(root, beside=True, save=["labelme"], resume=True)
+    assert not old.exists() and new.exists()
+
+
 # shards
+
+
+def test_a_shard_writes_into_no_folder_that_was_predicted_into_as_a_whole(go: Go) -> None:
+    root = photos(3)
+    go(root)
+    Path("out/labelme/a.json").write_text("by hand", encoding="utf-8")
+    before = content(Path("out"))
+    with pytest.raises(UsageError, match="out: is finished already; nothing there is overwritten"):
+        go(root, shard="1/2")
+    values = manifest() | {"finished": False}
+    Path("out/manifest.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"was begun already.*without --shard"):
+        go(root, shard="1/2")
+    with pytest.raises(UsageError, match="begun by one call, not in shards"):
+        go(root, shard="1/2", resume=True)
+    assert content(Path("out")) == before | {"manifest.json": json.dumps(values).encode()}
+    Path("mine").mkdir()
+    Path("mine/manifest.json").write_text('{"name": "my app"}', encoding="utf-8")
+    with pytest.raises(UsageError, match="is not an empty folder"):
+        go(root, shard="1/2", out="mine")
+
+
+def test_shards_and_a_call_that_goes_on_with_all_keep_out_of_each_others_way(go: Go) -> None:
+    root, options = photos(6), {"save": ["ids"]}
+    go(root, shard="1/3", **options)
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            with pytest.raises(SegError, match="another process is predicting"):
+                go(root, shard="2/3", resume=True, **options)
+        return asked > 2
+
+    with pytest.raises(Interrupted):
+        go(root, resume=True, should_stop=stop, **options)
+    assert manifest()["shards"]["of"] == 3
+    assert not go(root, shard="2/3", resume=True, **options).finished, "the third is not done"
+    assert go(root, resume=True, **options).images == 6
+    assert "shards" not in manifest() and not list(Path("out").glob("*-of-*"))
+    with pytest.raises(UsageError, match="is finished already"):
+        go(root, shard="3/3", **options)
+    assert go(root, shard="3/3", resume=True, **options).continued == 6, "a job array that is sent again"
+
+
+def test_the_last_shard_removes_what_killed_ones_left(go: Go) -> None:
+    root = photos(4)
+    go(root, shard="1/2", save=["ids"])
+    left = [Path("out/ids/.0123456789abcdef.partial"), Path("out/ids/sub/.0123456789abcdef.partial.mp4")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    go(root, shard="2/2", save=["ids"])
+    assert not any(path.exists() for path in left)
 
 
 def test_shards_share_the_work_and_the_last_one_brings_it_together(go: Go) -> None:
@@ -479,7 +633,7 @@ def test_shards_share_the_work_and_the_last_one_brings_it_together(go: Go) -> No
     assert (third.images, third.finished) == (2, False) and not Path("out/counts.csv").exists()
     with pytest.raises(UsageError, match="shard 1/3 was begun there already"):
         go(root, shard="1/3", **options)
-    with pytest.raises(UsageError, match="the division into shards"):
+    with pytest.raises(UsageError, match="was begun as 3 shards, now there are 4"):
         go(root, shard="2/4", **options)
     last = go(root, shard="2/3", resume=True, **options)  # as a job array is sent again as it is
     assert (last.images, last.finished) == (7, True)
@@ -493,7 +647,7 @@ def test_shards_that_see_other_pictures_are_refused(go: Go) -> None:
     root = photos(5)
     go(root, shard="1/2", save=["ids"])
     (root / "a.png").unlink()
-    with pytest.raises(UsageError, match="or the sources"):
+    with pytest.raises(UsageError, match="the first shard found 5 sources, this one finds 4"):
         go(root, shard="2/2", save=["ids"])
 
 

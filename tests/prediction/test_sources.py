@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 import tracemalloc
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def test_dots_in_names_survive() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ("", "an empty text names nothing"),
         ("absent.jpg", "absent.jpg: there is no such file or folder"),
         ("absent/*.jpg", "absent/*.jpg: no picture matches the pattern"),
         ("empty", "empty: no picture in it (.jpg,"),
@@ -134,6 +136,25 @@ def test_results_that_lie_among_the_pictures_are_not_predicted_unless_asked_for(
         places = [source.place for source in find_sources(searched, without=Path("in/out"))]
         assert [Path(place).as_posix() for place in places] == ["in/a.jpg", "in/outside/b.jpg"]
     assert len(find_sources(["in/out/overlay", "in/out/mask/a.png"], without=Path("in/out"))) == 2
+
+
+def test_what_another_call_predicted_is_found_in_no_folder_and_by_no_pattern() -> None:
+    touch("in/a.jpg", "in/res/mask/deep/a.png", "in/app/b.jpg", "in/bad/c.jpg")
+    Path("in/res/manifest.json").write_text('{"seg": "1", "sources": ["in"]}', encoding="utf-8")
+    Path("in/app/manifest.json").write_text('{"name": "app", "sources": []}', encoding="utf-8")
+    Path("in/bad/manifest.json").write_bytes(b"\0")
+    for searched in ("in", "in/**/*", ".", "./in/", str(Path("in").absolute()), "*/**/*.*g"):
+        assert [Path(source.place).name for source in find_sources([searched])] == ["a.jpg", "b.jpg", "c.jpg"], searched
+    for named_itself in ("in/res", "in/res/mask", "in/res/mask/**/*.png", "in/res/mask/deep/a.png"):
+        assert len(find_sources(["in", named_itself])) == 4
+    with pytest.raises(DataError, match="but for what seg predicted: name that folder itself"):
+        find_sources(["in/r*/**/*.png"])
+
+
+def test_names_that_are_written_alike_on_some_systems_are_told_apart() -> None:
+    lines = "in/caf\u00e9.jpg\nin/cafe\u0301.jpg\n"
+    sources = find_sources(["-"], standard_input=io.BytesIO(lines.encode()))
+    assert len({unicodedata.normalize("NFC", label) for label in sources.labels}) == 2
 
 
 # lists

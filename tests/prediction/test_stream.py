@@ -20,6 +20,10 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 class Given:
     image: Pixels
 
+    @property
+    def nbytes(self) -> int:
+        return self.image.nbytes
+
 
 class Network:
     """Sees a picture's first byte."""
@@ -139,6 +143,12 @@ def test_reading_and_writing_go_on_beside_the_network() -> None:
     list(stream(network, range(10), read=read, finish=lambda job, _: elsewhere.add(threading.get_ident())))
     assert network.thread == {threading.get_ident()}
     assert threading.get_ident() not in elsewhere and len(elsewhere) > 1
+
+
+def test_waiting_for_what_is_written_costs_nothing() -> None:
+    before = time.process_time()
+    list(stream(Network(), [1], read=picture, finish=lambda job, _: time.sleep(0.5)))
+    assert time.process_time() - before < 0.2
 
 
 def test_batches_are_used() -> None:

@@ -1,14 +1,11 @@
 """seg annotate"""
 
-import os
-import shlex
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import complain, show, spare_blas_threads
+from toolkit.cli.console import complain, show, spare_blas_threads, typed
 
 
 def annotate(
@@ -45,10 +42,24 @@ def annotate(
     if session.lost:
         more = f", nor beside {len(session.lost) - 1} others" if len(session.lost) > 1 else ""
         complain(f"warning: {session.lost[0]}: no picture of that name is beside it{more}: labelme will not show it.")
+    if session.full_names and (release := annotating.release_of(program)) < annotating.FULL_NAMES:
+        path = session.full_names[0]
+        more = (
+            f" and {len(session.full_names) - 1} other{'s' if len(session.full_names) > 2 else ''}"
+            if len(session.full_names) > 1
+            else ""
+        )
+        this = f"labelme {'.'.join(map(str, release))}" if release else "this labelme"
+        needed = ".".join(map(str, annotating.FULL_NAMES))
+        complain(
+            f"warning: {path}{more}: {this} opens the picture without it, because it looks for "
+            f"{Path(path.stem).stem}.json; {needed} finds both. Install that, or open the annotation itself: "
+            f"seg annotate {typed(path)}"
+        )
     if only_print:
         if session.links:
             complain(f"would first link {len(session.links)} pictures beside their annotations in {session.path}")
-        show(subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words))
+        show(typed(*words))
         return
     if made := annotating.link_pictures(session.links):
         complain(f"linked {made} pictures beside their annotations in {session.path}")
@@ -60,4 +71,4 @@ def annotate(
     changed = [path for path, state in annotating.states(session.folder).items() if before.get(path) != state]
     if changed:
         files = "annotation was" if len(changed) == 1 else "annotations were"
-        show(f"{len(changed)} {files} changed. To learn from them: seg convert {shlex.quote(str(session.folder))}")
+        show(f"{len(changed)} {files} changed. To learn from them: seg convert {typed(session.folder)}")

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +30,12 @@ def show(lines: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
         if not isinstance(error, BrokenPipeError):  # that is `| head`: enough was read
             raise SegError(f"standard output: cannot be written: {error.strerror or error}.") from error
+
+
+def typed(*words: object) -> str:
+    """Words as they are typed at the prompt of this system, in quotes where they need them."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
 def show_json(value: Any) -> None:

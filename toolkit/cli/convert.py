@@ -46,6 +46,13 @@ def convert(
     unlabelled: Annotated[
         str, typer.Option(help="Pictures without an annotation: skip, or background (they go in with an empty mask).")
     ] = "skip",
+    only_reviewed: Annotated[
+        bool,
+        typer.Option(
+            "--only-reviewed",
+            help="Leave out predictions nobody has looked at: those that still have the flag predicted.",
+        ),
+    ] = False,
     image_format: Annotated[
         str, typer.Option(help="jpg: all pictures become JPEG; png: all others than JPEG PNG; keep: PNG stays PNG.")
     ] = "jpg",
@@ -89,6 +96,7 @@ def convert(
         ),
         images=images,
         unlabelled=unlabelled,
+        only_reviewed=only_reviewed,
         update=update,
         overwrite=overwrite,
         strict=strict,
@@ -135,6 +143,8 @@ def _show(report: "ConvertReport") -> None:
         parts.append(
             f"{report.unlabelled} pictures without an annotation left out (--unlabelled background takes them in)"
         )
+    if report.left_out:
+        parts.append(f"{report.left_out} predictions that nobody has looked at left out")
     if report.gone:
         parts.append(f"{report.gone} kept although their annotation is gone (--overwrite drops them)")
     if report.failures:

@@ -1,16 +1,13 @@
 """seg predict"""
 
-import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import make_progress, show, show_json
+from toolkit.cli.console import make_progress, show, show_json, typed
 from toolkit.cli.stopping import stop_requests
 from toolkit.engines import ENGINES
 from toolkit.engines.precision import PRECISIONS
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from toolkit.prediction.report import PredictReport
 
 _MODEL, _SEEN, _OUTPUT, _WORK = "Model", "What the network sees", "Output", "Which part of the work"
+_NAMED = 3  # files that are named on the terminal; the manifest names all
 _STOPPING = "stopping when the pictures in work are finished; once more to stop at once"
 
 
@@ -218,7 +216,7 @@ def predict(
     if not sources and not resume:
         raise UsageError("name what to predict: pictures, folders, patterns, lists, films or camera:0.")
     # what can be refused is refused before torch is imported, which takes seconds
-    from toolkit.prediction.plan import Plan, make_plan
+    from toolkit.prediction.plan import Plan, make_plan, require_devices
 
     options = PredictOptions(size, scale, tile, overlap, letterbox, tuple(_words(tta)), batch)
     writing = WriteOptions(opacity, outline, shapes, tolerance, min_area, pixel_size)
@@ -246,6 +244,7 @@ def predict(
 
     plan: Callable[[], Plan] = settle
     if not is_one_of_several():
+        require_devices(device)
         devices = device.count(",") + 1
         if devices == 1 or STANDARD_INPUT not in (sources or []):  # standard input is read once, by who predicts
             settled = settle()
@@ -255,7 +254,10 @@ def predict(
             if code:
                 raise StoppedWithOthers(code)  # they have said why
             return
+    from toolkit.allocation import give_memory_back
     from toolkit.prediction.run import carry_out
+
+    give_memory_back()
 
     report = carry_out(plan, device=device, progress=make_progress(), should_stop=stop_requests(_STOPPING))
     if not is_main():  # and exits with 0: torchrun ends the others, who may still be speaking, when one fails
@@ -263,7 +265,7 @@ def predict(
     if as_json:
         show_json(report.as_dict())
     else:
-        _show(report, [Path(path) for path in sources or []] if beside else None)
+        _show(report, beside=beside)
     if not report.ok and not allow_bad:
         raise typer.Exit(1)
 
@@ -272,7 +274,7 @@ def _words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
-def _show(report: "PredictReport", annotated: list[Path] | None) -> None:
+def _show(report: "PredictReport", *, beside: bool) -> None:
     total = sum(report.pixels.values())
     if total:
         width = max(map(len, report.pixels))
@@ -284,23 +286,30 @@ def _show(report: "PredictReport", annotated: list[Path] | None) -> None:
     done = [f"{report.images} {'picture' if report.images == 1 else 'pictures'}"] if report.images else []
     done += [f"{report.frames} frames"] if report.frames else []
     failed = f", {len(report.failures)} could not be read" if report.failures else ""
-    kept = f", {len(report.kept)} labelme files were there and stay as they are" if report.kept else ""
-    show(f"{' and '.join(done) or 'nothing'} predicted with {report.checkpoint} ({report.engine}){failed}{kept}")
+    show(f"{' and '.join(done) or 'nothing'} predicted with {report.checkpoint} ({report.engine}){failed}")
+    if report.kept:
+        were = "file was there and stays as it is" if len(report.kept) == 1 else "files were there and stay as they are"
+        show(f"{len(report.kept)} labelme {were}: {_a_few(report.kept)}")
     if not report.finished:
         show(f"this part is finished; tables and the manifest in {report.root} come with the last of the others")
     written = _written(report.root)
     show(f"results: {', '.join(map(str, written)) or report.root}")
-    if annotated is not None:
-        folders = [path for path in annotated if path.is_dir()]
-        show(f"look at them and correct them: seg annotate {_typed(folders[0] if folders else annotated[0].parent)}")
+    if beside and report.pictures is not None and (report.images or report.kept):
+        show(f"look at them and correct them: seg annotate {typed(_as_seen_from_here(report.pictures))}")
     elif any(path.name == "labelme" for path in written):
-        show(f"look at them and correct them: seg annotate {_typed(report.root)}")
+        show(f"look at them and correct them: seg annotate {typed(report.root)}")
+
+
+def _a_few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _as_seen_from_here(folder: str) -> Path:
+    path = Path(folder)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _written(root: Path) -> list[Path]:
     found = [root / kind for kind in known_kinds() if (root / kind).is_dir()]
     return found + sorted(path for kind in known_kinds() for path in root.glob(f"{kind}.*") if path.is_file())
-
-
-def _typed(value: Any) -> str:
-    return subprocess.list2cmdline([str(value)]) if os.name == "nt" else shlex.quote(str(value))

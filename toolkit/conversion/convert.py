@@ -18,11 +18,12 @@ from toolkit.conversion.records import Journal, Memory, Record, finish_records, 
 from toolkit.conversion.render import Job, Plan, render
 from toolkit.conversion.replace import replacing
 from toolkit.conversion.report import ConvertReport, Totals
-from toolkit.conversion.scan import Scan, nothing_converted, require_source, scan
+from toolkit.conversion.scan import UNTICK, Scan, nothing_converted, require_source, scan
 from toolkit.conversion.stems import output_stems
 from toolkit.errors import DataError, SegError, UsageError, unknown_name
 from toolkit.files import write_text
 from toolkit.findings import Finding
+from toolkit.labels.labelme import PREDICTED
 from toolkit.parallel import Crew, shown
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
@@ -37,6 +38,7 @@ def convert(
     label_options: LabelOptions | None = None,
     images: Path | str | None = None,
     unlabelled: str = "skip",
+    only_reviewed: bool = False,
     overwrite: bool = False,
     update: bool = False,
     strict: bool = False,
@@ -52,6 +54,7 @@ def convert(
     label_options  renaming, leaving out, unknown labels: see LabelOptions
     images         a folder in which pictures are looked for first
     unlabelled     of pictures without an annotation: "skip", or "background": they go in with an empty mask
+    only_reviewed  leave out annotations that still have the flag `predicted`: a model drew them, nobody has looked
     overwrite      replace what is in a dataset that is not empty
     update         add to it, and do again what has changed
     strict         stop at the first file that cannot be converted
@@ -71,7 +74,13 @@ def convert(
     _refuse(dataset, images_dir, unlabelled, overwrite=overwrite, update=update)
     with ExitStack() as stack:
         crew = stack.enter_context(Crew(workers, stack.enter_context(dask_executor(dask)) if dask else None))
-        found = scan(source, dataset, progress, images=images_dir, encoding=options.encoding, crew=crew)
+        found = scan(
+            *(source, dataset, progress),
+            images=images_dir,
+            encoding=options.encoding,
+            only_reviewed=only_reviewed,
+            crew=crew,
+        )
         if strict and found.failures:
             raise DataError(str(found.failures[0]))
         labelling = settle_labels(
@@ -167,14 +176,16 @@ def _report(
     plan: Plan, coming: set[str], found: Scan, failures: list[Finding], *, unchanged: int, skipped: bool
 ) -> ConvertReport:
     assert plan.dataset is not None
-    totals, gone, ours = Totals(), 0, {plan.folder: True}
+    totals, gone, stale, ours = Totals(), 0, 0, {plan.folder: True}
 
     def count(record: Record) -> None:
-        nonlocal gone
+        nonlocal gone, stale
         if not ours.setdefault(record.folder, not Path(record.folder).is_dir()):  # not there: it was moved to here
             return
         if record.source in coming:
             totals.add(record)
+        elif record.source in found.left_out:
+            stale += 1
         else:
             gone += 1
 
@@ -191,7 +202,25 @@ def _report(
         without_shapes=totals.without_shapes,
         unlabelled=len(found.unlabelled) if skipped else 0,
         gone=gone,
+        unreviewed=found.unreviewed - len(found.left_out),
+        left_out=len(found.left_out),
         not_labelme=tuple(found.not_labelme),
-        remarks=(*found.findings, *plan.labelling.findings, *totals.remarks),
+        remarks=(*_unreviewed(plan.source, found, stale), *found.findings, *plan.labelling.findings, *totals.remarks),
         failures=tuple(failures),
     )
+
+
+def _unreviewed(source: Path, found: Scan, stale: int) -> list[Finding]:
+    """Predictions that are in the dataset although nobody has looked at them: one remark, however many.
+
+    stale   those that were left out now, but are in the dataset from before
+    """
+    findings = []
+    if new := found.unreviewed - len(found.left_out):
+        have = "has" if new == 1 else "have"
+        text = f"{new} of {len(found.annotated)} annotations still {have} the flag '{PREDICTED}': nobody has looked at them."
+        findings.append(Finding(str(source), text, f"{UNTICK}, or leave them out: --only-reviewed.", "unreviewed"))
+    if stale:
+        text = f"{stale} of the annotations that nobody has looked at are in the dataset from before, and stay."
+        findings.append(Finding(str(source), text, "To drop them: --overwrite instead of --update.", "unreviewed-kept"))
+    return findings

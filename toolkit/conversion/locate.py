@@ -46,11 +46,14 @@ class PictureFinder:
         elsewhere = self.images is not None and self.images.is_dir()
         self._elsewhere = _by_name(_pictures_below(self.images)) if elsewhere and self.images is not None else {}
 
-    def annotated(self, path: Path, recorded: str, named: Path | None, *, embedded: bool) -> Annotated:
+    def annotated(
+        self, path: Path, recorded: str, named: Path | None, *, embedded: bool, marked: bool = False
+    ) -> Annotated:
         """The picture of the annotation `path`.
 
         recorded   the path that it records, "" if none; named: `recorded_file` of it
         embedded   then only the recorded place is looked at
+        marked     seg wrote it, whose predictions lie apart from their pictures
         """
         if embedded:
             if named is not None and self._is_outside(named):
@@ -63,8 +66,9 @@ class PictureFinder:
             picture = named
         elif picture is None and named is not None and named.suffix.lower() in IMAGE_SUFFIXES:
             picture = named
-            text = f"leads out of the folder, to '{recorded[:200]}'; read as a picture, nothing is written there."
-            findings.append(Finding(f"{path}: imagePath", text, code="picture-outside"))
+            if not marked and not _is_linked_beside(path, named):
+                text = f"leads out of the folder, to '{recorded[:200]}'; read as a picture, nothing is written there."
+                findings.append(Finding(f"{path}: imagePath", text, code="picture-outside"))
         if picture is None:
             candidates = self._by_names(path, recorded)
             if not candidates:
@@ -121,8 +125,22 @@ def recorded_file(folder: Path, recorded: str) -> Path | None:
     forward = PureWindowsPath(recorded).as_posix() if "\\" in recorded else recorded
     for name in dict.fromkeys((recorded, forward)):
         if name and _is_picture(os.path.join(folder, name)):
-            return folder / name
+            return _tidy(folder / name)
     return None
+
+
+def _tidy(path: Path) -> Path:
+    """Without `a/../` where that is the same file, which it is not behind a link to a folder."""
+    if ".." not in path.parts:
+        return path
+    short = Path(os.path.normpath(path))
+    return short if os.path.exists(short) and os.path.samefile(short, path) else path
+
+
+def _is_linked_beside(path: Path, picture: Path) -> bool:
+    """Whether the picture lies beside the annotation, too, as a copy or as the link that `seg annotate` makes."""
+    beside = (path.with_name(picture.name), path.with_name(f"{path.stem}{picture.suffix}"))
+    return any(os.path.isfile(file) and os.path.getsize(file) == os.path.getsize(picture) for file in beside)
 
 
 def _is_picture(path: str | Path) -> bool:

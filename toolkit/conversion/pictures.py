@@ -10,7 +10,15 @@ from toolkit.files import read_file
 from toolkit.findings import Finding
 from toolkit.labels.annotation import Annotation
 from toolkit.voc.jpeg import JpegHeader, read_whole_jpeg
-from toolkit.voc.pixels import LARGEST_JPEG_SIDE, Header, decode_rgb, encode_jpeg, encode_png, read_header
+from toolkit.voc.pixels import (
+    LARGEST_JPEG_SIDE,
+    Header,
+    TooManyPixels,
+    decode_rgb,
+    encode_jpeg,
+    encode_png,
+    read_header,
+)
 
 _FIRST_TURNED = (3, 7)  # labelme shows pictures upright since 3.7.0, before it showed the stored frame
 _LARGEST_FILE = 4 << 30  # bytes
@@ -47,7 +55,10 @@ def prepare(data: bytes, place: str, annotation: Annotation | None, options: Dra
     jpeg = read_whole_jpeg(data)
     if jpeg is not None and (jpeg.size[0] * jpeg.size[1] > options.max_pixels or not _can_be_decoded(jpeg.skeleton)):
         jpeg = None  # refused in one place
-    header = read_header(data, place, largest=options.max_pixels) if jpeg is None else _header(jpeg)
+    try:
+        header = read_header(data, place, largest=options.max_pixels) if jpeg is None else _header(jpeg)
+    except TooManyPixels as error:
+        raise ImageError(f"{str(error).removesuffix('.')}, or raise the limit: --max-megapixels.") from None
     turn = _is_turned(annotation, header, place, options, findings) if annotation is not None else True
     if header.frames > 1 and header.format != "MPO":
         text = f"holds {header.frames} pictures; the first one is used."

@@ -24,6 +24,8 @@ class ConvertReport:
     without_shapes how many of the pictures have none: they are all background
     unlabelled     pictures without an annotation, left out unless they were asked for as background
     gone           images of the dataset that came from this folder and whose annotation is not there any more
+    unreviewed     annotations taken in that still have the flag `predicted`: a model drew them and nobody has looked
+    left_out       annotations that were left out for that reason, which is done only if asked for
     not_labelme    JSON files that are something else
     remarks        what was left out or looked odd, though the image was converted
     failures       files that could not be converted
@@ -39,6 +41,8 @@ class ConvertReport:
     without_shapes: int = 0
     unlabelled: int = 0
     gone: int = 0
+    unreviewed: int = 0
+    left_out: int = 0
     not_labelme: tuple[Path, ...] = ()
     remarks: tuple[Finding, ...] = ()
     failures: tuple[Finding, ...] = ()
@@ -61,6 +65,8 @@ class ConvertReport:
             "without_shapes": self.without_shapes,
             "unlabelled": self.unlabelled,
             "gone": self.gone,
+            "unreviewed": self.unreviewed,
+            "left_out": self.left_out,
             "not_labelme": [str(path) for path in self.not_labelme],
             "remarks": [item.as_dict() for item in self.remarks],
             "failures": [item.as_dict() for item in self.failures],

@@ -11,11 +11,14 @@ from toolkit.conversion.locate import Annotated, PictureFinder, recorded_file
 from toolkit.errors import AnnotationError, DataError
 from toolkit.files import files_below, folders_not_read
 from toolkit.findings import Finding
-from toolkit.labels.labelme import is_annotation_file, read_labelme
+from toolkit.labels.labelme import PREDICTED, is_annotation_file, read_labelme
 from toolkit.parallel import Crew, shown
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
 from toolkit.voc.layout import IMAGE_SUFFIXES
+
+UNTICK = "Untick it in labelme, in the list Flags, where you have looked"
+"""How an annotation stops being a mere prediction."""
 
 
 @dataclass
@@ -27,6 +30,8 @@ class Scan:
     failures       files that cannot be read
     labels         how many shapes have each label; first_seen: where it came first
     unlabelled     pictures without an annotation, sorted by path
+    unreviewed     annotations that still have the flag `predicted`
+    left_out       those of them that are not to be converted, relative to the folder
     findings       what looked odd about the folder as a whole
     """
 
@@ -36,6 +41,8 @@ class Scan:
     labels: Counter[str] = field(default_factory=Counter)
     first_seen: dict[str, Path] = field(default_factory=dict)
     unlabelled: list[Path] = field(default_factory=list)
+    unreviewed: int = 0
+    left_out: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -45,6 +52,7 @@ class _Skim:
     recorded: str = ""
     named: Path | None = None
     embedded: bool = False
+    predicted: bool | None = None
     failure: Finding | None = None
 
 
@@ -55,12 +63,14 @@ def scan(
     *,
     images: Path | None = None,
     encoding: str | None = None,
+    only_reviewed: bool = False,
     crew: Crew | None = None,
 ) -> Scan:
     """Read every annotation below `source` once, without its picture.
 
-    dataset    what is below its root is not looked at
-    images     folder in which the pictures are looked for first
+    dataset         what is below its root is not looked at
+    images          folder in which the pictures are looked for first
+    only_reviewed   leave out annotations that still have the flag `predicted`
 
     Raises DataError if there is none to convert.
     """
@@ -68,23 +78,39 @@ def scan(
     finder = PictureFinder(source, pictures, images)
     found = Scan(not_labelme=others, findings=_passed_over(source))
     outcomes = (crew or Crew(0)).map(partial(_skim, encoding=encoding), files)
+    left_out = []
     for path, skim in zip(files, shown(progress, outcomes, "Reading annotations", len(files)), strict=True):
         if skim.failure is not None:
             found.failures.append(skim.failure)
         elif skim.labels is None:
             found.not_labelme.append(path)
         else:
-            found.annotated.append(finder.annotated(path, skim.recorded, skim.named, embedded=skim.embedded))
+            item = finder.annotated(
+                path, skim.recorded, skim.named, embedded=skim.embedded, marked=skim.predicted is not None
+            )
+            found.unreviewed += skim.predicted is True
+            if only_reviewed and skim.predicted:
+                left_out.append(path)
+                continue
+            found.annotated.append(item)
             for label, count in skim.labels.items():
                 found.labels[label] += count
                 found.first_seen.setdefault(label, path)
     if not found.annotated:
         if found.failures:
             raise nothing_converted(found.failures)
+        if left_out:
+            all_have = f"all {len(left_out)} annotations have" if len(left_out) > 1 else "its one annotation has"
+            raise DataError(
+                f"{source}: {all_have} the flag '{PREDICTED}'. {UNTICK}, or convert without --only-reviewed."
+            )
         what = f"{len(files)} JSON files, but none is labelme's" if files else "no labelme annotation (*.json) in it"
         raise DataError(f"{source}: {what}. Give the folder in which labelme saved its JSON files.")
-    # a picture whose annotation cannot be read is not one without
-    found.unlabelled = finder.unlabelled([*(item.path for item in found.annotated), *_places(found.failures)])
+    # a picture whose annotation cannot be read, or was left out, is not one without
+    found.unlabelled = finder.unlabelled(
+        [*(item.path for item in found.annotated), *_places(found.failures), *left_out]
+    )
+    found.left_out = {path.relative_to(source).as_posix() for path in left_out}
     return found
 
 
@@ -97,7 +123,7 @@ def _skim(path: Path, encoding: str | None) -> _Skim:
         return _Skim()
     labels = Counter(shape.label for shape in annotation.shapes)
     named = recorded_file(path.parent, annotation.recorded)
-    return _Skim(dict(labels), annotation.recorded, named, isinstance(annotation.image, bytes))
+    return _Skim(dict(labels), annotation.recorded, named, isinstance(annotation.image, bytes), annotation.predicted)
 
 
 def require_source(source: Path) -> None:

@@ -83,6 +83,8 @@ class Annotation:
     shapes       in drawing order: later ones lie on top
     version      the writer's version text, "" if none
     findings     shapes that were left out while reading, and whatever else looked odd
+    predicted    the flag of that name: True: a model drew it and nobody has looked at it; False: somebody has; None:
+                 it has no such flag
     """
 
     path: Path
@@ -92,3 +94,4 @@ class Annotation:
     version: str = ""
     findings: tuple[Finding, ...] = ()
     recorded: str = ""
+    predicted: bool | None = None

@@ -30,6 +30,9 @@ LARGEST_BITMAPS = 500_000_000
 LARGEST_FILE = 1 << 30
 """Bytes; a larger file is no annotation of one picture."""
 
+PREDICTED = "predicted"
+"""The flag of a picture whose shapes nobody has looked at; labelme shows it as a box to untick."""
+
 _POINT_COUNTS = {"circle": (2, 2), "line": (2, 2), "point": (1, 1), "mask": (2, 2), "oriented_rectangle": (4, 4)}
 _FEWEST_POINTS = {"polygon": 3, "linestrip": 1, "points": 1}
 _FOREIGN_KINDS = {"rotation": "oriented_rectangle"}  # X-AnyLabeling's name for it
@@ -54,9 +57,15 @@ class _File(msgspec.Struct):
     imageHeight: int | None = None  # noqa: N815
     imageWidth: int | None = None  # noqa: N815
     version: str | None = None
+    flags: Raw = _NOTHING
+
+
+class _Flags(msgspec.Struct):
+    predicted: Any = None
 
 
 _DECODER = msgspec.json.Decoder(_File)
+_FLAGS = msgspec.json.Decoder(_Flags)
 
 
 def is_annotation_file(path: Path) -> bool:
@@ -121,7 +130,19 @@ def parse_labelme(path: Path, data: bytes, *, images: bool = True, encoding: str
         version=raw.version or "",
         findings=tuple(sorted(findings, key=_shape_number)),
         recorded=recorded,
+        predicted=_predicted(raw.flags),
     )
+
+
+def _predicted(flags: Raw) -> bool | None:
+    """Other programs keep anything under `flags`: what is not understood is no flag."""
+    if is_null(flags):
+        return None
+    try:
+        value = _FLAGS.decode(flags).predicted
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, bool) else None
 
 
 class _BadShape(Exception):
@@ -174,6 +195,7 @@ def _loose_file(path: Path, data: bytes, findings: list[Finding]) -> tuple[_File
             items.append((index, _loose_shape(item, f"{path}: shapes[{index}]", findings)))
         except _BadShape as bad:
             findings.append(bad.finding(f"{path}: shapes[{index}]"))
+    flags: Any = raw.get("flags")
     file = _File(
         shapes=[],
         imagePath=name if isinstance(name, str) and _is_writable(name) else None,
@@ -181,6 +203,7 @@ def _loose_file(path: Path, data: bytes, findings: list[Finding]) -> tuple[_File
         imageHeight=raw.get("imageHeight"),
         imageWidth=raw.get("imageWidth"),
         version=version if isinstance(version, str) else None,
+        flags=_raw({PREDICTED: flags.get(PREDICTED)}) if isinstance(flags, dict) else _NOTHING,
     )
     return file, items
 

@@ -1,16 +1,20 @@
 """What becomes of logits: the mask at the picture's size, and how sure the model is of it."""
 
+import os
 import tempfile
 from collections.abc import Sequence
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from toolkit.data.enlarge import Axis, certainties, shares, winners
+from toolkit.errors import RunError
 from toolkit.labels.annotation import Mask
 
 _ROWS = 64  # of logits at a time: what a processor's cache holds
+_MOST_AT_ONCE = 1 << 24  # bytes that are written to it
 _MOST_IN_MEMORY = 1 << 29  # bytes of probabilities; more go to a temporary file
 
 
@@ -26,6 +30,11 @@ class Sureness:
         K = len(self._total)
         for rows in torch.split(logits, _ROWS, 1):
             best, ids = rows.max(0)
+            if not bool(best.isfinite().all()):
+                raise RunError(
+                    "the model's logits are no numbers: its weights are spoilt, or too large for 16 bits. Try "
+                    "--precision fp32, or another checkpoint."
+                )
             certain = 1 / (rows - best).exp_().sum(0)  # the largest of softmax
             flat = ids.flatten().cpu()
             self._total += torch.bincount(flat, certain.flatten().cpu().double(), minlength=K).numpy()
@@ -116,5 +125,22 @@ def _plane_store(classes: int, size: Sequence[int]) -> npt.NDArray[np.float16]:
     shape = (classes, *size)
     if 2 * classes * size[0] * size[1] <= _MOST_IN_MEMORY:
         return np.empty(shape, np.float16)
-    with tempfile.TemporaryFile() as file:  # stays until the array is forgotten
-        return np.memmap(file, np.float16, "w+", shape=shape)
+    try:
+        with tempfile.TemporaryFile() as file:  # stays until the array is forgotten
+            _reserve(file, 2 * classes * size[0] * size[1])
+            return np.memmap(file, np.float16, "r+", shape=shape)
+    except OSError as error:
+        raise RunError(
+            f"{tempfile.gettempdir()}: no room for the probabilities of a picture of {size[1]} x {size[0]} pixels: "
+            f"{error.strerror or error}. Have another folder used (TMPDIR), or save neither npz nor tiff."
+        ) from None
+
+
+def _reserve(file: IO[bytes], length: int) -> None:
+    """Take up the room now: where it lacks while a mapped page is written, the system ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, length)
+        return
+    while length > 0:
+        length -= file.write(bytes(min(length, _MOST_AT_ONCE)))
+    file.flush()

@@ -5,6 +5,7 @@ Paths are texts here, as in `sources`.
 # ruff: noqa: PTH100, PTH120, PTH122
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 _WRITTEN = (".png", ".jpg", ".json", ".npz", ".npy", ".tif", ".tiff", ".mp4", ".csv")
@@ -21,6 +22,11 @@ def common_folder(folders: Iterable[str]) -> str | None:
         return None
 
 
+def folded_name(name: str) -> str:
+    """Equal for names that some file system takes for the same: unlike in case, or in how an accent is written."""
+    return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
 def labels_of(places: list[str], root: str | None, has_frames: Callable[[str], bool]) -> list[str]:
     """A name for each file: its path below the root without suffix, where that is unlike all others.
 
@@ -32,21 +38,21 @@ def labels_of(places: list[str], root: str | None, has_frames: Callable[[str], b
     plain = [path[: len(path) - len(os.path.splitext(path)[1])] for path in paths]
     uses: dict[str, int] = {}
     for label in plain:
-        folded = label.casefold()
+        folded = folded_name(label)
         uses[folded] = uses.get(folded, 0) + 1
-    labels = [_short(plain[i] if uses[plain[i].casefold()] == 1 else path) for i, path in enumerate(paths)]
+    labels = [_short(plain[i] if uses[folded_name(plain[i])] == 1 else path) for i, path in enumerate(paths)]
     del uses, plain
-    films = {labels[i].casefold() for i, place in enumerate(places) if has_frames(place)}
-    folders = {folder.casefold() for folder in _folders(labels)}
+    films = {folded_name(labels[i]) for i, place in enumerate(places) if has_frames(place)}
+    folders = {folded_name(folder) for folder in _folders(labels)}
     called_alike = {os.path.splitext(folder)[0] for folder in folders | films if folder.endswith(_WRITTEN)}
     for_films = called_alike | folders
     taken: dict[str, int] = {}
     for i, label in enumerate(labels):
         in_the_way = for_films if has_frames(places[i]) else called_alike
         name, number = label, 1
-        while (folded := name.casefold()) in taken or folded in in_the_way:
-            number = taken.get(label.casefold(), number) + 1
-            taken[label.casefold()] = number  # where to go on counting, or many alike would take for ever
+        while (folded := folded_name(name)) in taken or folded in in_the_way:
+            number = taken.get(folded_name(label), number) + 1
+            taken[folded_name(label)] = number  # where to go on counting, or many alike would take for ever
             name = f"{label}-{number}"
         taken.setdefault(folded, 1)
         labels[i] = name

@@ -1,6 +1,8 @@
 """One prediction -> its files, and what the journal keeps of it."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolkit.errors import DataError
+from toolkit.prediction.folder.beside import Places
 from toolkit.prediction.folder.journal import Line
 from toolkit.prediction.kinds import VIDEO
 from toolkit.prediction.plan import Plan
@@ -22,7 +25,6 @@ from toolkit.prediction.writers import WRITERS
 from toolkit.voc.overlay import overlay
 
 LABELME = "labelme"
-_LABELME_SUFFIX = ".json"
 
 Writer = Callable[..., Path]
 
@@ -67,6 +69,7 @@ class Outputs:
 
     def __init__(self, plan: Plan, root: Path) -> None:
         self._plan, self._root = plan, root
+        self._places = Places()
         kinds = plan.kinds
         self._writers: dict[str, Writer] = {kind: WRITERS.load(kind) for kind in kinds.all if kind in WRITERS}
         self.tables: dict[str, Table] = {kind: TABLES.load(kind) for kind in kinds.tables}
@@ -81,16 +84,22 @@ class Outputs:
             write = self._writers.get(kind)
             if write is None:
                 continue
+            source = job.source.path if job.frame is None else None
+            base = self._root / kind / PurePosixPath(job.name)
             if kind == LABELME and self._plan.beside and job.frame is None:
-                place = as_written(self.place_beside(job.source))
-                if self._write_beside(write, job, prediction):
-                    beside = place
+                path = self.place_beside(job.source)
+                if self._write_labelme(write, prediction, source, path, replace=self._plan.overwrite):
+                    beside = as_written(path)
                 else:
-                    kept = (place,)
+                    kept = (as_written(path),)
+                continue
+            if kind == LABELME and self._plan.resume:  # a person may have corrected it since
+                path = base.with_name(f"{base.name}.json")
+                if not self._write_labelme(write, prediction, source, path):
+                    kept = (as_written(path),)
             else:
-                base = self._root / kind / PurePosixPath(job.name)
-                source = job.source.path if job.frame is None else None
-                files[kind] = write(prediction, source, base, self._plan.writing).relative_to(self._root).as_posix()
+                path = write(prediction, source, base, self._plan.writing)
+            files[kind] = path.relative_to(self._root).as_posix()
         line = Line(
             name=job.name,
             source=job.source.place,
@@ -107,21 +116,27 @@ class Outputs:
 
     def place_beside(self, source: Source) -> Path:
         """Where the labelme file of a picture goes that is written next to it."""
-        return source.path.with_name(f"{source.name.name}{_LABELME_SUFFIX}")
+        return self._places.of(source)
 
-    def _write_beside(self, write: Writer, job: Job, prediction: Prediction) -> bool:
+    def _write_labelme(
+        self, write: Writer, prediction: Prediction, source: Path | None, path: Path, *, replace: bool = False
+    ) -> bool:
         """Whether it was written: another one that is there stays."""
-        path = self.place_beside(job.source)
-        base = path.with_name(job.source.name.name)
-        if self._plan.overwrite or not os.path.lexists(path):
-            write(prediction, job.source.path, base, self._plan.writing)
+        base = path.with_name(path.name.removesuffix(".json"))
+        if replace or not os.path.lexists(path):
+            write(prediction, source, base, self._plan.writing)
             return True
         if not self._plan.resume:
             return False
         # it may be the one that was written just before this run was stopped: then it has the same bytes
-        again: Path = write(
-            prediction, job.source.path, path.with_name(f".{os.urandom(8).hex()}.partial"), self._plan.writing
-        )
+        if source is None:  # a frame's names the picture beside it, so that its name has to be the same
+            with tempfile.TemporaryDirectory() as folder:
+                again: Path = write(prediction, source, Path(folder, base.name), self._plan.writing)
+                picture = f"{base.name}.jpg"
+                if not os.path.lexists(base.with_name(picture)):
+                    shutil.copyfile(Path(folder, picture), base.with_name(picture))
+                return again.read_bytes() == _content(path)
+        again = write(prediction, source, path.with_name(f".{os.urandom(8).hex()}.partial"), self._plan.writing)
         try:
             return again.read_bytes() == _content(path)
         finally:

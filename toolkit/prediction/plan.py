@@ -17,6 +17,8 @@ from toolkit.prediction.sources import STANDARD_INPUT, Sources, find_sources
 from toolkit.prediction.writers.options import WriteOptions
 from toolkit.runs.folder import RUNS, RunFolder
 
+_DEVICE = re.compile(r"auto|cpu|mps|npu|[0-9]{1,3}|(cuda|gpu)([:.][0-9]{1,3})?", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -90,6 +92,7 @@ def make_plan(
     if engine != "auto":
         ENGINES.entry(engine)
     require_precision(precision)
+    require_devices(device)
     share = None if shard is None else Shard.parse(shard)
     folder = None if out is None else Path(out)
     if share is not None and folder is None:
@@ -129,6 +132,14 @@ def make_plan(
         shard=share,
         resume=resume,
     )
+
+
+def require_devices(device: str) -> None:
+    """Raise UsageError if one of several devices can be none: their processes need not be started then."""
+    named = [name.strip() for name in device.split(",")]
+    wrong = [name for name in named if not _DEVICE.fullmatch(name)]
+    if len(named) > 1 and wrong:
+        raise UsageError(f"device: '{wrong[0]}' in '{device}' is none. Name one for each process: cpu,cpu or 0,1.")
 
 
 def _checkpoint(run: Path | str | None, weights: Path | str | None) -> Path:

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,7 +13,7 @@ import torch
 from toolkit.data.preprocess import Preprocess, pad_image, resize_image
 from toolkit.engines.base import Engine
 from toolkit.engines.opening import open_engine
-from toolkit.errors import DataError, RunError
+from toolkit.errors import DataError, RunError, UsageError
 from toolkit.labels.classmap import ClassMap
 from toolkit.models.device import is_out_of_memory
 from toolkit.prediction.canvas import Canvas
@@ -24,13 +25,12 @@ from toolkit.prediction.stream import stream
 from toolkit.prediction.tiles import Span, blend
 from toolkit.prediction.views import averaged_logits, views_of
 from toolkit.progress import SILENT, Progress
-from toolkit.voc.pixels import read_image
+from toolkit.voc.pixels import LARGEST_PICTURE, read_image
 
 Picture = npt.NDArray[np.uint8] | Path | str
 """A file, or uint8 (H, W, 3) RGB in 0..255."""
 
 _BATCH_ON_GPU = 8
-_LARGEST_NETWORK_SIDE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Prepared:
     shown: npt.NDArray[np.uint8]
     inner: tuple[int, int]
     tiles: tuple[Span, Span] | None
+
+    @property
+    def nbytes(self) -> int:
+        """Of the picture and of what is shown, if that is another one."""
+        return self.image.nbytes + (0 if self.shown is self.image else self.shown.nbytes)
 
 
 class Predictor:
@@ -90,6 +95,8 @@ class Predictor:
         Reading ahead and preparing go on beside the network; only a few pictures are in memory at a time. Raises what
         `predict` does, when it is the broken picture's turn.
         """
+        if isinstance(images, Path | str | np.ndarray):
+            raise UsageError("images: a list of pictures is needed, this is one. Use predict(...).")
         outcomes = stream(
             self, images, read=read_picture, finish=_only, confidence=confidence, probabilities=probabilities
         )
@@ -134,11 +141,18 @@ class Predictor:
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> Prepared:
         """Fit a picture, uint8 (H, W, 3) RGB, to the network. Raises DataError if it is of another kind."""
+        if not isinstance(image, np.ndarray):
+            raise DataError(f"image: a file's name or an array is needed, got {type(image).__name__}.")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise DataError(f"image: uint8 (H, W, 3) RGB in 0..255 is needed, got {image.dtype} {image.shape}.")
         size = (image.shape[0], image.shape[1])
         inner, tile, stride = self._network_size(size), self._tile, self.preprocess.stride
-        fitted = resize_image(image, inner)
+        try:
+            fitted = resize_image(image, inner)
+        except (MemoryError, cv2.error):
+            raise RunError(
+                f"the memory is too small for the picture at {inner[1]} x {inner[0]} pixels. Try a smaller --scale or --size."
+            ) from None
         if tile is not None and max(inner) > tile:
             rows, columns = (Span.over(side, tile, self.options.overlap, stride) for side in inner)
             return Prepared(image, fitted, inner, (rows, columns))
@@ -202,14 +216,18 @@ class Predictor:
         if scale is None and (self.options.tile is None or self.options.size is not None):
             return self.preprocess.fitted(size)
         h, w = (max(1, round(side * (scale or 1.0))) for side in size)
-        if max(h, w) > _LARGEST_NETWORK_SIDE:
-            raise DataError(f"scale: the picture would become {w} x {h} pixels. Choose a smaller one.")
+        if h * w > LARGEST_PICTURE:
+            raise DataError(
+                f"scale: the picture would have {w} x {h} pixels, the limit is {LARGEST_PICTURE / 1e6:g} million. "
+                "Choose a smaller one."
+            )
         return h, w
 
     @property
     def _tile(self) -> int | None:
         tile = self.options.tile or (self.preprocess.size if self.options.scale is not None else None)
-        return None if tile is None else tile + -tile % self.preprocess.stride
+        stride = self.preprocess.stride
+        return None if tile is None else max(stride, tile // stride * stride)
 
     def _shown(self, prepared: Sequence[Prepared]) -> str:
         sizes = {p.shown.shape[:2] if p.tiles is None else (p.tiles[0].length, p.tiles[1].length) for p in prepared}

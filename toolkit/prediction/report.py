@@ -18,8 +18,9 @@ class PredictReport:
     failures     pictures and films that could not be read, or not to their end
     engine       what computed, and in which precision
     frames       how many frames of films or of a camera were predicted
-    kept         labelme files next to pictures that were there already and stay as they are
+    kept         labelme files that were there already and stay as they are: next to pictures, or corrected meanwhile
     continued    how many pictures and films were finished before this call
+    pictures     absolute path of the folder that all sources have in common; None: a camera, or several drives
     finished     whether all is done: false in a shard while others are still at work
     """
 
@@ -33,6 +34,7 @@ class PredictReport:
     kept: tuple[str, ...] = ()
     continued: int = 0
     finished: bool = True
+    pictures: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -15,6 +15,7 @@ from typing import BinaryIO, overload
 
 from toolkit.errors import DataError, UsageError
 from toolkit.files import files_below, read_file
+from toolkit.prediction.folder.manifest import is_result
 from toolkit.prediction.naming import common_folder, labels_of
 from toolkit.voc.layout import IMAGE_SUFFIXES
 
@@ -110,11 +111,14 @@ def find_sources(
 
     In folders and patterns, pictures and films are found by their suffixes; what is named itself, or in a list, is
     tried whatever its suffix. What lies in the folder `without`, where results go, is found in no folder and by no
-    pattern, unless they lie in it themselves. A list is `@FILE` or a .txt file, one path a line, seen from the working folder.
+    pattern, unless they lie in it themselves; nor is what `seg predict` wrote in another call. A list is `@FILE` or a .txt
+    file, one path a line, seen from the working folder.
 
     Raises DataError for something that is not there or holds no picture, UsageError for what does not go together.
     """
     texts = [os.fspath(item) for item in given]
+    if "" in texts:
+        raise UsageError("an empty text names nothing to predict. Name a picture or a folder; . is this one.")
     cameras = [camera for text in texts if (camera := _camera(text))]
     if cameras:
         if len(texts) > 1:
@@ -183,13 +187,13 @@ def _expand(text: str, standard_input: BinaryIO | None, without: str | None) -> 
         yield from _listed(read_file(Path(text[1:]), _LARGEST_LIST, DataError), text[1:], os.path.dirname(text[1:]))
     elif os.path.isdir(text):
         empty = True
-        is_result = _Results(text, without)
+        results = _Results(text, without)
         for path in files_below(Path(text), _IN_A_FOLDER):
-            if not path.name.startswith(".") and not is_result(place := os.fspath(path)):
+            if not path.name.startswith(".") and not results.hold(place := os.fspath(path)):
                 empty = False
                 yield place, text
         if empty:
-            raise DataError(f"{text}: no picture in it ({', '.join(IMAGE_SUFFIXES)}) and no film.")
+            raise DataError(f"{text}: no picture in it ({', '.join(IMAGE_SUFFIXES)}) and no film{results.said}.")
     elif os.path.lexists(text):
         if text.lower().endswith(".txt"):
             yield from _listed(read_file(Path(text), _LARGEST_LIST, DataError), text, os.path.dirname(text))
@@ -200,20 +204,35 @@ def _expand(text: str, standard_input: BinaryIO | None, without: str | None) -> 
 
 
 class _Results:
-    """Whether a file lies in the folder where results go: going on with a run, what it wrote is no picture to predict."""
+    """Which folders below the one that is searched hold results, of this call or of others: no pictures to predict."""
 
     def __init__(self, searched: str, folder: str | None) -> None:
         inside = folder is not None and _is_below(os.path.realpath(searched), folder)  # asked for by its name
         self._folder = None if inside else folder
+        self._above = 0 if os.path.normpath(searched) == os.curdir else len(os.path.normpath(searched))
         self._known: dict[str, bool] = {}
+        self._left_out = False
 
-    def __call__(self, place: str) -> bool:
-        if self._folder is None:
-            return False
-        parent = os.path.dirname(place)
-        found = self._known.get(parent)
-        if found is None:
-            found = self._known[parent] = _is_below(os.path.realpath(parent), self._folder)
+    def hold(self, place: str) -> bool:
+        """Whether a file lies in such a folder."""
+        found = self._is_one(os.path.dirname(place) or os.curdir)
+        self._left_out |= found
+        return found
+
+    @property
+    def said(self) -> str:
+        return ", but for what seg predicted: name that folder itself" if self._left_out else ""
+
+    def _is_one(self, folder: str) -> bool:
+        new = []
+        while folder not in self._known and folder != os.curdir and len(os.path.normpath(folder)) > self._above:
+            new.append(folder)
+            folder = os.path.dirname(folder) or os.curdir
+        found = self._known.get(folder, False)
+        for folder in reversed(new):
+            found = found or is_result(folder)
+            found = found or (self._folder is not None and _is_below(os.path.realpath(folder), self._folder))
+            self._known[folder] = found
         return found
 
 
@@ -227,14 +246,14 @@ def _matching(pattern: str, without: str | None) -> Iterator[tuple[str, str]]:
     anchor = pattern
     while glob.has_magic(anchor):
         anchor = os.path.dirname(anchor)
-    empty, is_result = True, _Results(anchor, without)
+    empty, results = True, _Results(anchor, without)
     for path in sorted(glob.iglob(pattern, recursive=True)):
         fits = path.lower().endswith(_IN_A_FOLDER) and not os.path.basename(path).startswith(".")
-        if fits and os.path.isfile(path) and not is_result(path):
+        if fits and os.path.isfile(path) and not results.hold(path):
             empty = False
             yield path, anchor
     if empty:
-        raise DataError(f"{pattern}: no picture matches the pattern.")
+        raise DataError(f"{pattern}: no picture matches the pattern{results.said}.")
 
 
 def _listed(data: bytes, where: str, folder: str | None) -> Iterator[tuple[str, str]]:

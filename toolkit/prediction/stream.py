@@ -20,14 +20,14 @@ _IN_MEMORY = 100_000_000  # bytes of pictures for each that is computed at a tim
 _GROUPS_TO_CHOOSE_FROM = 2  # so many batches are looked at together, to find pictures of one shape
 
 
-class HasPicture(Protocol):
-    """What a predictor prepares: `image` is the picture itself, uint8 (H, W, 3)."""
+class Large(Protocol):
+    """What a predictor prepares, so many bytes large."""
 
     @property
-    def image(self) -> npt.NDArray[np.uint8]: ...
+    def nbytes(self) -> int: ...
 
 
-P = TypeVar("P", bound=HasPicture)
+P = TypeVar("P", bound=Large)
 
 
 class Sees(Protocol[P]):
@@ -87,7 +87,7 @@ def stream(
                 group = [reading.popleft() for _ in range(min(window, len(reading)))]
                 outcomes: list[P | DataError] = [_outcome(future) for _, future in group]
                 pictures = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
-                largest = max((picture.image.nbytes for picture in pictures), default=largest)
+                largest = max((picture.nbytes for picture in pictures), default=largest)
                 seen = iter(predictor.see(pictures, confidence=confidence, probabilities=probabilities))
                 for (job, _), outcome in zip(group, outcomes, strict=True):
                     finishing.append(
@@ -96,7 +96,9 @@ def stream(
                 del group, outcomes, outcome, pictures, seen
             elif not finishing:
                 break
-            while finishing and (memory_is_full() or len(finishing) > threads or _is_done(finishing[0][1])):
+            while finishing and (
+                not reading or memory_is_full() or len(finishing) > threads or _is_done(finishing[0][1])
+            ):
                 done, result = finishing.popleft()
                 yield done, result if isinstance(result, DataError) else result.result()
     finally:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +13,13 @@ from toolkit.files import held, new_folder, numbered_folder
 from toolkit.prediction.folder.fingerprint import checksum_of
 from toolkit.prediction.folder.journal import MERGED, Journal, Line, journal_name, journals_in, read_lines
 from toolkit.prediction.folder.manifest import read_manifest, require_same, write_manifest
-from toolkit.prediction.folder.outfolder import remove_partial_files, share_folder, take_back
-from toolkit.prediction.folder.standing import Standing, Summary, merge, standing, summary
+from toolkit.prediction.folder.outfolder import (
+    remove_old_partial_files,
+    remove_partial_files,
+    share_folder,
+    take_back,
+)
+from toolkit.prediction.folder.standing import Standing, Summary, gather, merge, standing, summary
 from toolkit.prediction.outputs import LABELME, Outputs, as_written
 from toolkit.prediction.plan import Plan
 from toolkit.prediction.predictor import Predictor, load
@@ -25,6 +31,7 @@ from toolkit.runs.folder import RUNS
 from toolkit.training.group import Group, own_device
 
 T = TypeVar("T")
+_ATTEMPTS, _PAUSE = 6, 0.02  # the pause, in seconds, grows with each attempt
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,10 @@ class Team:
         predictor = self._together(self._load)
         outputs = self._together(lambda: Outputs(self.plan, Path()))  # a package that a writer lacks is named first
         about = self._about(predictor)
-        begun = self.group.on_main(lambda: self._begin(about))
-        outputs = Outputs(self.plan, begun.root)
-        work = self._together(lambda: self._work(predictor, outputs, begun))
+        with contextlib.ExitStack() as holding:  # locks, from the beginning of the work to its end
+            begun = self.group.on_main(lambda: self._begin(about, holding))
+            outputs = Outputs(self.plan, begun.root)
+            work = self._together(lambda: self._work(predictor, outputs, begun, holding))
         if self.group.any(work.stopped):
             self._stop(begun)
         return self.group.on_main(lambda: self._finish(about, begun, predictor, outputs, work))
@@ -97,12 +105,12 @@ class Team:
             "save": kinds,
         }
 
-    def _begin(self, about: dict[str, Any]) -> _Begun:
+    def _begin(self, about: dict[str, Any], holding: contextlib.ExitStack) -> _Begun:
         plan, names = self.plan, self.plan.sources.labels
         done = bytearray(len(names))
         if plan.shard is not None and plan.out is not None:
             root = plan.out
-            share_folder(root)
+            share_folder(root, resume=plan.resume)
             shards = {"of": self.parts, "sources": len(names), "checksum": plan.sources.checksum}
             if read_manifest(root) is None:
                 write_manifest(root, {"out": str(root), **about, "shards": shards, "finished": False})
@@ -117,30 +125,36 @@ class Team:
         if plan.resume and plan.out is not None:
             root = plan.out
             require_same(root, about)
-            with contextlib.ExitStack() as stack:  # what another process is writing is not to be removed
-                for path in journals_in(root):
-                    stack.enter_context(held(path, _busy(root)))
+            with held(root / MERGED, _busy(root)):
+                _require_no_others(root)
                 remove_partial_files(root)
-                done = standing(root, names).done
-                write_manifest(root, {"out": str(root), **about, "finished": False})
+                if plan.beside:
+                    remove_old_partial_files({os.path.dirname(source.place) for source in plan.sources})  # noqa: PTH120
+            gather(root, names, _busy(root))  # not while its file is held: Windows replaces none that is open
+            holding.enter_context(held(root / MERGED, _busy(root)))
+            _require_no_others(root)
+            done = standing(root, names).done
+            # who the work was divided between is needed until it is done: the shards are not to be taken for strangers
+            divided = {key: value for key, value in (read_manifest(root) or {}).items() if key == "shards"}
+            write_manifest(root, {"out": str(root), **about, **divided, "finished": False})
             return _Begun(root, done, made=False)
         root = new_folder(plan.out) if plan.out is not None else numbered_folder(RUNS, "predict")
+        holding.enter_context(held(root / MERGED, _busy(root)))
         write_manifest(root, {"out": str(root), **about, "finished": False})
         return _Begun(root, done, made=True)
 
-    def _work(self, predictor: Predictor, outputs: Outputs, begun: _Begun) -> Work:
+    def _work(self, predictor: Predictor, outputs: Outputs, begun: _Begun, holding: contextlib.ExitStack) -> Work:
         names, done = self.plan.sources.labels, begun.done
         own = begun.root / journal_name(self.part, self.parts)
-        busy = _busy(begun.root)
 
         def todo() -> Iterator[int]:
             return (i for i in range(self.part, len(names), self.parts) if not done[i])
 
-        with contextlib.ExitStack() as stack:
-            if self.group.is_main and self.plan.shard is None and own.name != MERGED:
-                stack.enter_context(held(begun.root / MERGED, busy))
-            stack.enter_context(held(own, busy))
-            journal = stack.enter_context(contextlib.closing(Journal(own)))
+        if own.name != MERGED or self.plan.shard is not None:  # else it is held from the beginning
+            holding.enter_context(held(own, _busy(begun.root)))
+        if self.plan.shard is not None and own.name != MERGED:
+            _require_no_single_call(begun.root)
+        with contextlib.closing(Journal(own)) as journal:
             if self._may_skip:
                 for i in todo():
                     source = self.plan.sources[i]
@@ -182,16 +196,24 @@ class Team:
         if not (counted.images or counted.frames or counted.kept) and counted.failures:
             if begun.made:
                 take_back(root)
-            raise DataError(f"none of {len(names)} pictures could be read; the first: {counted.failures[0]}")
+            first = str(counted.failures[0])
+            raise DataError(first if len(names) == 1 else f"nothing could be read; the first of {len(names)}: {first}")
         for failure in counted.failures:
-            if failure.place not in work.failed and self.group.world > 1:
+            if failure.place not in work.told and (self.group.world > 1 or len(names) == 1):
                 self.progress.warn(str(failure))
         for kind, table in outputs.tables.items():
-            table.assemble(_rows(root / MERGED, kind), classes, root, self.plan.writing)
+            try:
+                table.assemble(_rows(root / MERGED, kind), classes, root, self.plan.writing)
+            except DataError as error:
+                raise DataError(f"{error} Delete its lines in {root}{os.sep}*.jsonl, then use --continue.") from None
         report = self._report(counted, begun, predictor, finished=True)
         values = {key: value for key, value in report.as_dict().items() if key != "continued"}
         write_manifest(root, {"out": str(root), **about, **values})
-        if not self.plan.shard:
+        if self.plan.shard:
+            with contextlib.suppress(SegError):  # another shard is at work again
+                _require_no_others(root)
+                remove_partial_files(root, in_root=False)  # there, another one may be writing the tables too
+        else:
             for path in journals_in(root):
                 if path.name != MERGED:
                     path.unlink(missing_ok=True)
@@ -208,6 +230,7 @@ class Team:
             frames=counted.frames,
             kept=counted.kept,
             continued=begun.before,
+            pictures=self.plan.sources.root,
             finished=finished,
         )
 
@@ -221,6 +244,28 @@ def _rows(path: Path, kind: str) -> Iterator[TableRow]:
 def _engine(predictor: Predictor) -> str:
     """What has to be the same for the same masks: the runtime and its precision, not the device."""
     return f"{predictor.engine.name}, {predictor.engine.precision}"
+
+
+def _require_no_others(root: Path) -> None:
+    """Raise SegError if one of several processes is at work."""
+    for path in journals_in(root)[1:]:
+        with held(path, _busy(root)):
+            pass
+
+
+def _require_no_single_call(root: Path) -> None:
+    """Raise SegError if one call is at work on all of it. Shards ask this one after the other, each for a moment."""
+    path = root / MERGED
+    for attempt in range(_ATTEMPTS):
+        try:
+            if path.exists():
+                with held(path, _busy(root)):
+                    return
+            return
+        except SegError:
+            if attempt + 1 == _ATTEMPTS:
+                raise
+            time.sleep(_PAUSE * (attempt + 1))
 
 
 def _busy(root: Path) -> str:

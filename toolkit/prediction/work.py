@@ -37,7 +37,8 @@ class Work:
     ) -> None:
         self.stopped = False
         """Whether it ended before its time. A camera has none: that it was asked to stop is how it ends."""
-        self.failed: set[str] = set()
+        self.told: set[str] = set()
+        """Places whose failure was told."""
         self._plan, self._outputs, self._journal = plan, outputs, journal
         self._todo, self._should_stop, self._progress = todo, should_stop, progress
         self._root = journal.path.parent
@@ -132,18 +133,19 @@ class Work:
             self._end_film(reason)
             return
         self._journal.add(Line(source.label, source.place, failure=reason))
-        self._tell(source, f"{reason} Skipped.")
+        if len(self._plan.sources) > 1:  # of one alone, the error says it
+            self._tell(source, f"{reason} Skipped.")
 
     def _end_film(self, failure: str | None = None) -> None:
         if self._film is not None:
             line = self._film.end(failure)
             self._journal.add(line)
-            if line.failure is not None:
+            if line.failure is not None and (line.frames or len(self._plan.sources) > 1):
                 self._tell(self._film.source, line.failure)
             self._film = None
 
     def _tell(self, source: Source, what: str) -> None:
-        self.failed.add(source.place)
+        self.told.add(source.place)
         self._progress.warn(f"{source.place}: {what}")
 
     def _give_up_film(self) -> None:
@@ -156,4 +158,11 @@ def _picture(job: Job) -> npt.NDArray[np.uint8]:
     """uint8 (H, W, 3) RGB, upright. Raises DataError for what cannot be read."""
     if job.error is not None:
         raise job.error
-    return read_image(job.source.path) if job.image is None else job.image
+    if job.image is not None:
+        return job.image
+    try:
+        return read_image(job.source.path)
+    except DataError:
+        if job.source.path.is_dir():
+            raise DataError("is a folder; a list holds files. Name the folder itself.") from None
+        raise

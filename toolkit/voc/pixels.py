@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from toolkit.errors import ImageError
-from toolkit.files import writing
+from toolkit.files import kind_of, writing
 from toolkit.labels.annotation import Mask
 from toolkit.labels.classmap import voc_palette
 from toolkit.voc.png import encode_png_image, encode_png_mask
@@ -36,6 +36,10 @@ LARGEST_PICTURE = 500_000_000
 
 _PALETTE = voc_palette().tobytes()
 _pillow_limit = threading.Lock()
+
+
+class TooManyPixels(ImageError):
+    """A picture is larger than the limit."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,9 @@ def _opened(source: Path | bytes, place: str, largest: int = LARGEST_PICTURE) ->
                     raise UnidentifiedImageError
                 if image.width * image.height > largest:
                     millions = f"{image.width * image.height / 1e6:.0f} million"
-                    raise ImageError(
+                    raise TooManyPixels(
                         f"{place}: refused before decoding: {image.width} x {image.height} are {millions} pixels, "
-                        f"the limit is {largest / 1e6:g} million. Cut the picture into parts or raise the limit."
+                        f"the limit is {largest / 1e6:g} million. Cut the picture into parts."
                     )
                 yield image
     except FileNotFoundError:
@@ -81,14 +85,18 @@ def _opened(source: Path | bytes, place: str, largest: int = LARGEST_PICTURE) ->
         raise ImageError(f"{place}: refused before decoding: {error} Cut the picture into parts.") from None
     except ImageError:
         raise
+    except OSError as error:
+        if error.errno is None:  # Pillow's own, of damaged files
+            raise ImageError(f"{place}: cannot be decoded ({error}). Replace the file.") from None
+        raise ImageError(f"{place}: cannot be read: {error.strerror or error}.") from None
     except Exception as error:  # Pillow's readers of damaged files raise whatever they stumble over
         raise ImageError(f"{place}: cannot be decoded ({error}). Replace the file.") from None
 
 
 def _open(source: Path | io.BytesIO) -> Image.Image:
     """Image.open with seg's own limit on the size in place of Pillow's, which a program can set only for itself."""
-    if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
-        raise ImageError(f"{source}: is no ordinary file. Delete it or give it another name.")
+    if isinstance(source, Path) and not stat.S_ISREG((status := source.stat()).st_mode):
+        raise ImageError(f"{source}: {kind_of(status)}. A picture is needed there.")
     with _pillow_limit:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

@@ -5,6 +5,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -162,7 +163,7 @@ def _opened(source: Source) -> Any:
         return capture
     path = source.path
     if not path.is_file():
-        raise DataError(f"{path}: {'is no ordinary file' if path.exists() else 'there is no such file'}.")
+        raise DataError(f"{path}: {_what_it_is(path)}")
     try:
         with path.open("rb") as file:
             head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -174,9 +175,18 @@ def _opened(source: Source) -> Any:
     with _quiet():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise DataError(f"{path}: not a film, or a damaged one, or of a kind that OpenCV cannot decode here.")
+        raise DataError(
+            f"{path}: not a film, or a damaged one, or of a kind that OpenCV cannot decode here. "
+            "If other programs play it, convert it to .mp4 with H.264."
+        )
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
+
+
+def _what_it_is(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder; a list holds files. Name the folder itself."
+    return "is no ordinary file. Name a film that lies on a disk." if path.exists() else "there is no such file."
 
 
 @contextlib.contextmanager

@@ -157,8 +157,11 @@ def journal_name(part: int, parts: int) -> str:
 
 
 def journals_in(root: Path) -> list[Path]:
-    """All journals of a run, the merged one last: who merges may remove the others, once it is there."""
-    return [*sorted(root.glob("predictions-*-of-*.jsonl")), root / MERGED]
+    """All journals of a run, the merged one first: what the others hold that it does not is newer.
+
+    Whoever goes on in one process brings all into it before, see `standing.gather`.
+    """
+    return [root / MERGED, *sorted(root.glob("predictions-*-of-*.jsonl"))]
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Line]]:

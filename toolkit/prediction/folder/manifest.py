@@ -1,6 +1,7 @@
 """OUT/manifest.json: with what a run was begun, so that it is gone on with in the same way, and what came out."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from toolkit.files import read_file, write_text
 NAME = "manifest.json"
 _LARGEST = 1 << 30
 _MAY_DIFFER = ("batch",)
-"""Options that change how quickly a run goes, not what it writes."""
+"""Options that change how quickly a run goes, and of what it writes the last digits at most: a batch that the memory does
+not hold must not be the end of a run."""
 
 _WORDS = {
     "checksum": "the checkpoint",
     "classes": "the classes",
     "engine": "engine and precision",
     "save": "what is saved",
-    "shards": "the division into shards, or the sources,",
 }
 
 
@@ -31,7 +32,16 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
         values = json.loads(read_file(path, _LARGEST, DataError))
     except (DataError, ValueError, RecursionError):
         return None
-    return values if isinstance(values, dict) else None
+    return values if isinstance(values, dict) and "seg" in values else None
+
+
+def is_result(folder: str) -> bool:
+    """Whether `seg predict` wrote its results into this folder."""
+    path = os.path.join(folder, NAME)  # noqa: PTH118
+    if not os.path.isfile(path):  # noqa: PTH113  (of each folder of a large tree)
+        return False
+    values = read_manifest(Path(folder))
+    return values is not None and "sources" in values
 
 
 def write_manifest(root: Path, values: dict[str, Any]) -> None:
@@ -54,10 +64,25 @@ def require_same(root: Path, now: dict[str, Any]) -> None:
             if key == "checksum":
                 was, given = begun.get("checkpoint"), f"{now.get('checkpoint')}{_changed(begun, now)}"
             raise _refusal(root, words, was, given)
+    if begun.get("shards") and now.get("shards"):
+        _require_same_shards(root, begun["shards"], now["shards"])
     old, new = begun.get("options"), now["options"]
     for key in new:
         if key not in _MAY_DIFFER and isinstance(old, dict) and old.get(key) != new[key]:
             raise _refusal(root, key.replace("_", "-"), old.get(key), new[key])
+
+
+def _require_same_shards(root: Path, was: Any, now: dict[str, Any]) -> None:
+    if was == now:
+        return
+    was = was if isinstance(was, dict) else {}
+    if was.get("of") != now["of"]:
+        said = f"was begun as {was.get('of')} shards, now there are {now['of']}"
+    elif was.get("sources") != now["sources"]:
+        said = f"the first shard found {was.get('sources')} sources, this one finds {now['sources']}"
+    else:
+        said = "this shard finds other pictures than the first one did, or calls them otherwise"
+    raise UsageError(f"{root}: {said}. Give all shards the same, or another --out.")
 
 
 def _changed(begun: dict[str, Any], now: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.files import writing
+from toolkit.files import held, writing
 from toolkit.findings import Finding
 from toolkit.prediction.folder.journal import MERGED, Line, journals_in, read_lines
 
@@ -41,11 +41,16 @@ def standing(root: Path, names: Sequence[str]) -> Standing:
             if line.frame is None:
                 tried[i] = 1
                 ended[i] |= line.failure is None
-            places = [os.path.join(root, file) for file in line.files.values()]  # noqa: PTH118  (of each picture)
-            if not all(map(_is_there, places if line.beside is None else [*places, line.beside])):
+            if not _has_files(root, line):
                 lacking[i] = 1
     done = bytearray(whole and not incomplete for whole, incomplete in zip(ended, lacking, strict=True))
     return Standing(done, tried)
+
+
+def _has_files(root: Path, line: Line) -> bool:
+    places = [os.path.join(root, file) for file in line.files.values()]  # noqa: PTH118  (of each picture)
+    next_to_it = line.kept if line.beside is None else (line.beside, *line.kept)
+    return all(map(_is_there, (*places, *next_to_it)))
 
 
 def _is_there(path: str) -> bool:
@@ -58,26 +63,57 @@ def _is_there(path: str) -> bool:
 def merge(root: Path, names: Sequence[str]) -> None:
     """Bring all journals of a run into one, a line for each picture, in the order of these names.
 
-    A line that tells of success wins over one that tells of failure, a later one over an earlier. Lines of pictures
-    that are no longer named stay, at the end.
+    A later line wins over an earlier one; only a success whose files are all there wins over a later failure. Lines of
+    pictures that are no longer named stay, at the end.
     """
     index = {name: i for i, name in enumerate(names)}
-    best: dict[tuple[int, int], tuple[bool, int, int]] = {}
+    best: dict[tuple[int, int], tuple[int, int]] = {}
+    failed: set[tuple[int, int]] = set()
+    outdone: dict[tuple[int, int], tuple[int, int]] = {}  # successes after which a failure came
     paths = journals_in(root)
     for number, path in enumerate(paths):
         for offset, line in read_lines(path):
             i = index.setdefault(line.belongs_to, len(index))
             key = (i, _LAST if line.frame is None else line.frame)
-            found = (line.failure is None, number, offset)
-            best[key] = max(found, best.get(key, found))
+            if line.failure is None:
+                failed.discard(key)
+                outdone.pop(key, None)
+            elif key not in failed:
+                failed.add(key)
+                if key in best:
+                    outdone[key] = best[key]
+            best[key] = (number, offset)
+    if outdone:
+        lost = _with_lost_files(root, paths, index, {i for i, _ in outdone})
+        best |= {key: place for key, place in outdone.items() if key[0] not in lost}
     with ExitStack() as stack, writing(root / MERGED) as merged:
         files = [stack.enter_context(path.open("rb")) if path.exists() else None for path in paths]
         for key in sorted(best):
-            _, number, offset = best[key]
+            number, offset = best[key]
             file = files[number]
             if file is not None:
                 file.seek(offset)
                 merged.write(file.readline())
+
+
+def _with_lost_files(root: Path, paths: Sequence[Path], index: dict[str, int], asked: set[int]) -> set[int]:
+    """Those of the sources asked for that lack a file that a line names, of a film any frame's."""
+    lines = (line for path in paths for _, line in read_lines(path))
+    found = ((index.get(line.belongs_to, -1), line) for line in lines)
+    return {i for i, line in found if i in asked and not _has_files(root, line)}
+
+
+def gather(root: Path, names: Sequence[str], busy: str) -> None:
+    """Bring all journals into the merged one and empty the others: what is added to it from now on is the newest.
+
+    Raises SegError with `busy` if another process uses them.
+    """
+    others = [path for path in journals_in(root)[1:] if path.stat().st_size]
+    if others:
+        with held(others[0], busy):
+            merge(root, names)
+            for path in others:
+                os.truncate(path, 0)
 
 
 @dataclass(frozen=True)

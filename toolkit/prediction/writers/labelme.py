@@ -6,15 +6,13 @@ from pathlib import Path
 
 from toolkit.files import write_bytes
 from toolkit.labels.annotation import Annotation, Mask
+from toolkit.labels.labelme import PREDICTED
 from toolkit.labels.labelme_write import write_labelme
 from toolkit.labels.outline import Region
 from toolkit.labels.trace import trace
 from toolkit.prediction.prediction import Prediction
 from toolkit.prediction.writers.options import WriteOptions
 from toolkit.voc.pixels import encode_jpeg
-
-PREDICTED = "predicted"
-"""The flag of a picture whose shapes nobody has looked at; labelme shows it as a box to untick."""
 
 
 def write(prediction: Prediction, source: Path | None, base: Path, options: WriteOptions = WriteOptions()) -> Path:
