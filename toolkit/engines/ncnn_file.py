@@ -1,10 +1,14 @@
 """Writing ncnn files: pnnx, the converter of ncnn's makers, translates what PyTorch traced."""
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -97,11 +101,29 @@ def _compare(network: Network, card: ModelCard, sizes: tuple[tuple[int, int], ..
                 )
 
 
+@contextlib.contextmanager
+def _no_handler_of_children() -> Iterator[None]:
+    """Without the handler that PyTorch leaves after it has loaded data in processes.
+
+    Called when one of ours ends, in a process that has used OpenVINO as well, it was the end of the process here.
+    """
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGCHLD, before)
+
+
 def _run(command: list[str], work: Path) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(  # noqa: S603 - no shell, and no word in it comes from outside
-            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_SECONDS, check=False
-        )
+        with _no_handler_of_children():
+            return subprocess.run(  # noqa: S603 - no shell, and no word in it comes from outside
+                command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_SECONDS, check=False
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RunError(f"ncnn: its converter, pnnx, did not work: {error}") from None
 

@@ -17,6 +17,17 @@ def known_kinds() -> tuple[str, ...]:
     return (*WRITERS, *TABLES, VIDEO)
 
 
+def require_kinds(save: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once. Raises UsageError for one that is not known, and for none."""
+    kinds = tuple(dict.fromkeys(save))
+    for kind in kinds:
+        if kind not in known_kinds():
+            raise unknown_name("output", kind, known_kinds())
+    if not kinds:
+        raise UsageError(f"save: name at least one kind of output: {', '.join(known_kinds())}.")
+    return kinds
+
+
 @dataclass(frozen=True)
 class Kinds:
     """What is written.
@@ -36,12 +47,7 @@ class Kinds:
         """
         if save is None:
             return cls(DEFAULT_SAVE if pictures else (), DEFAULT_OF_FILMS if films else ())
-        kinds = tuple(dict.fromkeys(save))
-        for kind in kinds:
-            if kind not in known_kinds():
-                raise unknown_name("output", kind, known_kinds())
-        if not kinds:
-            raise UsageError(f"save: name at least one kind of output: {', '.join(known_kinds())}.")
+        kinds = require_kinds(save)
         if VIDEO in kinds and not films:
             raise UsageError(f"save: {VIDEO} needs a film or a camera among the sources. Of pictures, take overlay.")
         of_pictures = tuple(kind for kind in kinds if kind != VIDEO)

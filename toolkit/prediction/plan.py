@@ -11,7 +11,7 @@ from toolkit.engines import ENGINES
 from toolkit.engines.precision import require_precision
 from toolkit.errors import CheckpointError, DataError, UsageError
 from toolkit.prediction.folder.manifest import read_manifest
-from toolkit.prediction.kinds import Kinds
+from toolkit.prediction.kinds import Kinds, require_kinds
 from toolkit.prediction.options import PredictOptions
 from toolkit.prediction.sources import STANDARD_INPUT, Sources, find_sources
 from toolkit.prediction.writers.options import WriteOptions
@@ -91,6 +91,8 @@ def make_plan(
         raise UsageError(f"frames: 1 or more is possible, got {frames}.")
     if engine != "auto":
         ENGINES.entry(engine)
+    if save is not None:
+        require_kinds(save)
     require_precision(precision)
     require_devices(device)
     share = None if shard is None else Shard.parse(shard)
