@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,17 @@ if (
 def no_weights_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty TORCH_HOME: whether ImageNet weights were downloaded here before must not matter."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+
+
+@pytest.fixture(autouse=True)
+def _no_handler_of_children() -> Iterator[None]:
+    """PyTorch's loader leaves a handler for the end of child processes. Where OpenVINO is loaded too, waiting for a
+
+    program with it has ended the process of the tests.
+    """
+    yield
+    if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, None):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        loading = sys.modules.get("torch.utils.data._utils.signal_handling")
+        if loading is not None:
+            loading._SIGCHLD_handler_set = False  # it sets it again when it is needed

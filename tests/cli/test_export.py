@@ -25,6 +25,7 @@ def test_what_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
         assert message in seg(tmp_path, *words, code=code).stderr
 
 
+@pytest.mark.slow  # five times torch
 def test_export_tells_what_it_wrote_and_seg_predicts_with_it(tmp_path: Path) -> None:
     saved_checkpoint(tmp_path / "m.safetensors")
     done = seg(tmp_path, "export", "--weights", "m.safetensors", "-f", "ncnn", "--check", "1", "--json")

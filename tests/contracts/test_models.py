@@ -61,8 +61,21 @@ def variants() -> list[str]:
     return found
 
 
-all_models = pytest.mark.parametrize("name", list(MODELS))
+LARGE = ("refinenet", "fastfcn", "pspnet", "deeplabv3", "deeplabv3plus")
+"""Half of the time of this file. What their parts have in common with the others is looked at when there is time."""
+
+
+def large_ones_later(names: list[str]) -> pytest.MarkDecorator:
+    """Of a test that asks for little: that of the large models is slow."""
+    return pytest.mark.parametrize(
+        "name",
+        [pytest.param(name, marks=[pytest.mark.slow] * (name.partition(":")[0] in LARGE), id=name) for name in names],
+    )
+
+
+all_models = large_ones_later(list(MODELS))
 every_model = pytest.mark.parametrize("name", representatives())
+most_models = large_ones_later(representatives())
 
 
 def build(name: str, classes: int = 3, in_channels: int = 3) -> SegmentationModel:
@@ -101,7 +114,7 @@ def test_any_size_classes_and_channels(name: str, classes: int, in_channels: int
             assert [tuple(output.shape) for output in outputs] == [(1, classes, *size)] * (1 + len(model.side_weights))
 
 
-@pytest.mark.parametrize("name", variants())
+@large_ones_later(variants())
 def test_every_word_of_every_option_gives_a_model_that_learns(name: str) -> None:
     model = build(name).train()
     loss_of(model, torch.randn(1, 3, 33, 40)).backward()  # type: ignore[no-untyped-call]
@@ -201,7 +214,7 @@ def test_state_dict_gives_the_same_logits_in_a_new_model(name: str) -> None:
         torch.testing.assert_close(copy.eval()(images), source.eval()(images), atol=0, rtol=0)
 
 
-@every_model
+@most_models
 def test_channels_last_computes_the_same(name: str) -> None:
     images = torch.randn(2, 3, 37, 32)
     model = build(name).eval()
@@ -217,7 +230,7 @@ def statistics(model: nn.Module) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in model.named_buffers()}
 
 
-@every_model
+@most_models
 def test_frozen_encoder_rests_and_wakes_up_again(name: str) -> None:
     model = build(name).train()
     images = torch.randn(2, 3, 32, 32)
@@ -299,14 +312,14 @@ def test_it_can_be_exported_and_compiled(name: str) -> None:
     torch._dynamo.reset()
 
 
-@every_model
+@most_models
 def test_equal_seeds_draw_equal_models(name: str) -> None:
     once = drawn(name).state_dict()
     drawn.cache_clear()
     assert all(torch.equal(value, once[key]) for key, value in drawn(name).state_dict().items())
 
 
-@every_model
+@most_models
 def test_untrained_model_is_undecided(name: str) -> None:
     """Logits near 0: the first loss is log(K), not a number that throws the first steps off."""
     model = build(name, classes=21).train()

@@ -9,6 +9,7 @@ run works.
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -59,8 +60,8 @@ def main() -> int:
 def run(config: TrainConfig, out: Path, kills: int, draw: random.Random) -> int:
     """Train to the end in spite of at most so many kills; returns the exit code."""
     for kill in range(kills + 1):
-        if out_is_empty(out):
-            out.rmdir()
+        if not (out / "config.yaml").is_file():  # killed before there was a run
+            shutil.rmtree(out, ignore_errors=True)
         child = attempt(config, out)
         deadline = time.monotonic() + (draw.uniform(0.01, LONGEST) if kill < kills else 600)
         while time.monotonic() < deadline:
@@ -72,10 +73,6 @@ def run(config: TrainConfig, out: Path, kills: int, draw: random.Random) -> int:
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
     return 1
-
-
-def out_is_empty(out: Path) -> bool:
-    return out.is_dir() and not any(out.iterdir())
 
 
 if __name__ == "__main__":
