@@ -38,4 +38,4 @@ def _no_handler_of_children() -> Iterator[None]:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         loading = sys.modules.get("torch.utils.data._utils.signal_handling")
         if loading is not None:
-            loading._SIGCHLD_handler_set = False  # it sets it again when it is needed
+            loading.__dict__["_SIGCHLD_handler_set"] = False  # it sets it again when it is needed

@@ -3,11 +3,8 @@
 Written by PyTorch's exporter, by way of torch.export, and tried with ONNX Runtime at sizes that it has not seen.
 """
 
-import contextlib
-import logging
 import re
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ import torch
 from toolkit.engines.agreement import require_same
 from toolkit.engines.base import CARD_KEY, ModelCard
 from toolkit.engines.network import INPUT, OUTPUT
-from toolkit.engines.outcome import short
+from toolkit.engines.outcome import short, without_log
 from toolkit.engines.placing import placing
 from toolkit.engines.torch_export import exported
 from toolkit.errors import RunError, UsageError
@@ -39,7 +36,7 @@ def write(model: SegmentationModel, card: ModelCard, path: Path) -> tuple[Path, 
     if card.precision != "fp32":
         raise UsageError(f"precision: onnx files are written in fp32, not {card.precision}. int8: seg export --int8.")
     program = exported(model, card, plain_pooling=True)
-    with warnings.catch_warnings(), _without_log():
+    with warnings.catch_warnings(), without_log():
         warnings.simplefilter("ignore")  # of PyTorch's own parts, about each other
         try:
             converted = torch.onnx.export(
@@ -66,17 +63,6 @@ def _require_same(model: SegmentationModel, card: ModelCard, path: Path) -> None
         return torch.from_numpy(session.run(None, {INPUT: images.numpy()})[0])
 
     require_same("onnx", model, card, network)
-
-
-@contextlib.contextmanager
-def _without_log() -> Iterator[None]:
-    """What the exporter's parts log about each other would appear among what seg says."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _tidy(graph: Any) -> None:

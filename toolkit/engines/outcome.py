@@ -1,5 +1,8 @@
 """What came out of a runtime: logits, or why not."""
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,3 +25,14 @@ def require_logits(found: torch.Tensor, images: torch.Tensor, card: ModelCard, p
 def short(error: BaseException) -> str:
     """The text of somebody else's error, which may be pages long, on one line."""
     return " ".join(str(error).split())[:240] or type(error).__name__
+
+
+@contextlib.contextmanager
+def without_log() -> Iterator[None]:
+    """What libraries log as advice would appear among what seg says."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

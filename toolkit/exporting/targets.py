@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.engines import FORMATS
-from toolkit.errors import CheckpointError, DataError, UsageError
+from toolkit.errors import CheckpointError, UsageError
 from toolkit.exporting.int8 import INT8
 from toolkit.exporting.options import ExportOptions
 from toolkit.runs.folder import RunFolder
@@ -29,14 +29,7 @@ def find_checkpoint(run: Path | str | None, weights: Path | str | None) -> Path:
         if not path.is_file():
             raise CheckpointError(f"{path}: there is no such checkpoint.")
         return path
-    if run is None:
-        return RunFolder.newest().best
-    found = RunFolder.existing(Path(run))
-    if not found.best.is_file():
-        raise DataError(
-            f"{found.best}: there is no such checkpoint yet. Let the run finish an epoch: seg train --resume {run}"
-        )
-    return found.best
+    return RunFolder.best_of(run)
 
 
 def require_formats(formats: Sequence[str], options: ExportOptions) -> tuple[str, ...]:

@@ -150,14 +150,7 @@ def _checkpoint(run: Path | str | None, weights: Path | str | None) -> Path:
         if not os.path.lexists(path):
             raise CheckpointError(f"{path}: there is no such checkpoint.")
         return path
-    if run is None:
-        return RunFolder.newest().best
-    found = RunFolder.existing(Path(run))
-    if not found.best.is_file():
-        raise DataError(
-            f"{found.best}: there is no such checkpoint yet. Let the run finish an epoch: seg train --resume {run}"
-        )
-    return found.best
+    return RunFolder.best_of(run)
 
 
 def _require_empty(path: Path) -> None:

@@ -60,6 +60,18 @@ class RunFolder:
             raise DataError(f"{path}: not a training run: needs config.yaml and weights. Runs are in {RUNS}.")
         return run
 
+    @classmethod
+    def best_of(cls, run: Path | str | None) -> Path:
+        """The best checkpoint of a run, or of the newest one. Raises DataError if there is none yet."""
+        if run is None:
+            return cls.newest().best
+        found = cls.existing(Path(run))
+        if not found.best.is_file():
+            raise DataError(
+                f"{found.best}: there is no such checkpoint yet. Let the run finish an epoch: seg train --resume {run}"
+            )
+        return found.best
+
     @property
     def config(self) -> Path:
         return self.root / "config.yaml"

@@ -5,8 +5,6 @@ of all pictures (Jacob et al. 2017, arXiv:1712.05877). Nearly every runtime read
 logits stay in fp32: with 256 steps, many pixels have two classes of equal logits. They cost next to nothing.
 """
 
-import contextlib
-import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from toolkit.engines import onnx_file
 from toolkit.engines.base import CARD_KEY, ModelCard
 from toolkit.engines.network import INPUT
+from toolkit.engines.outcome import without_log
 from toolkit.engines.placing import placing
 from toolkit.errors import RunError, SegError
 from toolkit.exporting.int8.calibration import inputs
@@ -35,7 +34,7 @@ def write(
 
     Raises RunError if the model cannot be expressed or quantised, DataError if no picture can be read.
     """
-    with tempfile.TemporaryDirectory(prefix="seg-int8-", ignore_cleanup_errors=True) as folder, _quietly():
+    with tempfile.TemporaryDirectory(prefix="seg-int8-", ignore_cleanup_errors=True) as folder, without_log():
         plain, prepared, done = (Path(folder, f"{name}.onnx") for name in ("plain", "prepared", "done"))
         onnx_file.write(model, replace(card, precision="fp32"), plain)
         try:
@@ -84,14 +83,3 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, Any] | None:
         pixels = next(self._given, None)
         return None if pixels is None else {INPUT: pixels}
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the quantiser's advice, which is followed already."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
