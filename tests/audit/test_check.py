@@ -239,6 +239,35 @@ def test_a_labelme_folder(tmp_path: Path) -> None:
     )
 
 
+def test_predictions_that_nobody_has_looked_at(tmp_path: Path) -> None:
+    for index, flag in enumerate([True, False, True, None]):
+        flags = {} if flag is None else {"predicted": flag}
+        annotated(tmp_path / "in", f"p{index}", seed=5 * index, flags=flags)
+    report = check(tmp_path / "in")
+    assert [finding.place for finding in report.findings if finding.code == "unreviewed"] == [
+        str(tmp_path / "in" / "p0.json"),
+        str(tmp_path / "in" / "p2.json"),
+    ]
+    assert report.ok and report.number("warning") == 2
+    assert convert(tmp_path / "in", tmp_path / "voc").unreviewed == 2
+    check(tmp_path / "in", fix=tmp_path / "mended")
+    assert check(tmp_path / "mended").number("warning") == 2, "the copy is not reviewed either"
+
+
+def test_a_key_that_stands_twice_is_said_and_the_copy_has_the_last(tmp_path: Path) -> None:
+    path = annotated(tmp_path / "in", "a")
+    text = path.read_text(encoding="utf-8")
+    path.write_text('{"shapes": [{"lost": "x"}, {}], ' + text[1:], encoding="utf-8")
+    report = check(tmp_path / "in", fix=tmp_path / "mended")
+    (finding,) = report.findings
+    assert (finding.code, finding.level, finding.place) == ("repeated-key", "warning", f"{path}: shapes")
+    assert '(1 entry; not [{"lost": "x"}, {}])' in finding.reason
+    assert "1 keys that were there several times, the last one kept" in report.mended
+    assert (tmp_path / "mended" / "a.json").read_text(encoding="utf-8").count('"shapes"') == 1
+    converted = convert(tmp_path / "in", tmp_path / "voc")
+    assert converted.ok and [remark.code for remark in converted.remarks] == ["repeated-key"]
+
+
 def test_labels_are_held_against_a_list(tmp_path: Path) -> None:
     annotated(tmp_path / "in", "a", label="Cat")
     (tmp_path / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")

@@ -13,7 +13,8 @@ import pytest
 
 from tests.annotations import annotated, content, encoded, picture, shape, write_json
 from tests.cli.program import SEG, environment
-from toolkit import annotating
+from toolkit.annotating.program import command, find_program
+from toolkit.annotating.session import link_pictures, plan
 from toolkit.cli.console import typed
 from toolkit.errors import DataError, UsageError
 
@@ -105,9 +106,9 @@ def test_a_prediction_opens_with_each_picture_beside_its_annotation(
 )
 def test_each_release_gets_the_options_that_it_knows(tmp_path: Path, release: int, options: list[str]) -> None:
     program = str(stand_in(tmp_path / "bin", release))
-    session = annotating.plan(predicted(tmp_path))
-    assert annotating.command(program, session)[4:] == options
-    assert annotating.command(program, session, any_label=True)[4:] == [word for word in options if word == "--nodata"]
+    session = plan(predicted(tmp_path))
+    assert command(program, session)[4:] == options
+    assert command(program, session, any_label=True)[4:] == [word for word in options if word == "--nodata"]
 
 
 def test_a_folder_of_pictures_or_of_annotations_beside_them_opens_as_it_is(tmp_path: Path, program: Path) -> None:
@@ -129,8 +130,8 @@ def test_labels_of_a_list_of_the_default_dataset_or_none(
     monkeypatch.chdir(tmp_path)
 
     def opened(labels: str | None = None) -> list[str]:
-        session = annotating.plan(Path("mine"), Path(labels) if labels else None)
-        return annotating.command(str(program), session, any_label=True)[1:]
+        session = plan(Path("mine"), Path(labels) if labels else None)
+        return command(str(program), session, any_label=True)[1:]
 
     annotated(tmp_path / "mine")
     assert opened() == [str(tmp_path / "mine")]
@@ -185,7 +186,7 @@ def test_no_labelme_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(UsageError, match=r"pip install 'seg-toolkit\[labelme\]'"):
-        annotating.find_program()
+        find_program()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -206,24 +207,24 @@ def test_ctrl_c_closes_labelme(tmp_path: Path) -> None:
 def test_nothing_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="seg predict PICTURES --save labelme"):
-        annotating.plan(None)
+        plan(None)
     with pytest.raises(DataError, match="no such file"):
-        annotating.plan(Path("nowhere"))
+        plan(Path("nowhere"))
     Path("empty").mkdir()
     with pytest.raises(DataError, match="no picture and no annotation"):
-        annotating.plan(Path("empty"))
+        plan(Path("empty"))
     write_json(Path("runs/predict-1/manifest.json"), {"seg": "1"})
     with pytest.raises(DataError, match="--save labelme"):
-        annotating.plan(Path("runs/predict-1"))
+        plan(Path("runs/predict-1"))
     Path("text.csv").touch()
     with pytest.raises(UsageError, match="neither a picture nor an annotation"):
-        annotating.plan(Path("text.csv"))
+        plan(Path("text.csv"))
     write_json(Path("other/manifest.json"), {"name": "an app"})
     with pytest.raises(UsageError, match="neither a picture nor an annotation"):
-        annotating.plan(Path("other/manifest.json"))
+        plan(Path("other/manifest.json"))
     write_json(Path("damaged.json"), "x").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match=r"damaged\.json: line 1"):
-        annotating.plan(Path("damaged.json"))
+        plan(Path("damaged.json"))
 
 
 def test_own_annotations_in_a_folder_of_their_own(tmp_path: Path) -> None:
@@ -232,12 +233,12 @@ def test_own_annotations_in_a_folder_of_their_own(tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir(exist_ok=True)
         (tmp_path / "photos" / f"{name}.jpg").write_bytes(encoded(picture()))
         write_json(folder / f"{name}.json", content([shape()], f"..\\\\photos\\\\{name}.jpg".replace("\\\\", "\\")))
-    session = annotating.plan(folder)
+    session = plan(folder)
     assert (session.path, session.output, session.links) == (tmp_path / "photos", folder, ())
     (tmp_path / "photos" / "sub").mkdir()
     (tmp_path / "photos" / "sub" / "a.png").write_bytes(encoded(picture(), "PNG"))  # labelme would open it with a.json
     with pytest.raises(UsageError, match="mix up"):
-        annotating.plan(folder)
+        plan(folder)
 
 
 def test_own_annotations_of_which_one_has_its_picture_elsewhere(tmp_path: Path, program: Path) -> None:
@@ -259,33 +260,33 @@ def test_a_picture_that_is_gone_or_is_none_is_not_linked(tmp_path: Path) -> None
     secret.touch()
     write_json(root / "labelme" / "c.json", content([shape()], str(secret)))
     (root / "labelme" / "d.json").write_text("{", encoding="utf-8")
-    session = annotating.plan(root)
+    session = plan(root)
     assert {path.name for path in session.lost} == {"a.json", "c.json", "d.json"}
     assert [link.name for link, _ in session.links] == ["a.jpg", "b ä.jpg"]
 
 
 def test_what_is_there_is_not_replaced_by_a_link(tmp_path: Path) -> None:
     root = predicted(tmp_path, names=("a",))
-    (session,) = [annotating.plan(root)]
+    (session,) = [plan(root)]
     own = root / "labelme" / "a.jpg"
     own.write_bytes(b"mine")
-    assert annotating.link_pictures(session.links) == 0
+    assert link_pictures(session.links) == 0
     assert own.read_bytes() == b"mine"
 
 
 def test_where_links_are_forbidden_hard_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = predicted(tmp_path, names=("a", "b"))
-    links = annotating.plan(root).links
+    links = plan(root).links
 
     def refuse(*_: object) -> None:
         raise OSError("not permitted")
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
-    assert annotating.link_pictures(links[:1]) == 1
+    assert link_pictures(links[:1]) == 1
     assert links[0][0].samefile(links[0][1]) and not links[0][0].is_symlink()
     monkeypatch.setattr(os, "link", refuse)
     with pytest.raises(DataError, match="Copy the pictures"):
-        annotating.link_pictures(links)
+        link_pictures(links)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,18 @@ from tests.annotations import annotated, content, shape, write_json
 from tests.cli.program import seg
 
 
+def test_predictions_that_nobody_has_looked_at(tmp_path: Path) -> None:
+    for index in range(5):
+        annotated(tmp_path / "in", f"p{index}", seed=7 * index, flags={"predicted": index > 0})
+    said = seg(tmp_path, "check", "in").stdout
+    assert "warning: predictions that nobody has looked at (4)" in said
+    assert "in/p1.json: still has the flag 'predicted'." in said and "and 1 more (all with --json)" in said
+    assert said.count("seg annotate LABELME_DIR") == said.count("--only-reviewed") == 1
+    found = json.loads(seg(tmp_path, "check", "in", "--json").stdout)["findings"]
+    assert [item["code"] for item in found] == ["unreviewed"] * 4
+    seg(tmp_path, "check", "in", "--strict", code=1)
+
+
 def test_findings_by_kind_with_a_way_out_and_the_right_exit_code(tmp_path: Path) -> None:
     annotated(tmp_path / "in", "a")
     annotated(tmp_path / "in", "b", seed=7)

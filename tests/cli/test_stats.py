@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.annotations import annotated
 from tests.cli.program import SAMPLE, seg
 from tests.datasets import write_voc
 
@@ -32,6 +33,22 @@ def test_json(tmp_path: Path) -> None:
     assert sum(entry["share"] for entry in found["classes"]) == pytest.approx(1)
     assert found["image_sizes"]["most_frequent"][0] == {"size": [128, 128], "images": 13}
     assert found["shapes_per_image"]["most"] == 5
+
+
+def test_predictions_that_nobody_has_looked_at(tmp_path: Path) -> None:
+    for index, predicted in enumerate([True, False, True]):
+        annotated(tmp_path / "in", f"p{index}", seed=index, flags={"predicted": predicted})
+    said = seg(tmp_path, "stats", "in").stdout
+    assert "2 annotations are predictions that nobody has looked at (seg check names them)\n" in said
+    assert json.loads(seg(tmp_path, "stats", "in", "--json").stdout)["unreviewed"] == 2
+    (tmp_path / "in" / "p0.json").unlink()
+    said = seg(tmp_path, "stats", "in").stdout
+    assert "\n1 annotation is a prediction that nobody has looked at" in said and "\n1 picture has no annot" in said
+    (tmp_path / "in" / "p2.json").unlink()
+    assert "looked at" not in seg(tmp_path, "stats", "in").stdout
+    assert json.loads(seg(tmp_path, "stats", "in", "--json").stdout)["unreviewed"] == 0
+    seg(tmp_path, "convert", "in", "--out", "voc")
+    assert json.loads(seg(tmp_path, "stats", "voc", "--json").stdout)["unreviewed"] is None
 
 
 def test_a_picture_is_drawn_and_never_replaced_unasked(tmp_path: Path) -> None:

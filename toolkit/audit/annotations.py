@@ -15,13 +15,14 @@ from toolkit.conversion.labelling import settle_labels
 from toolkit.conversion.locate import Annotated
 from toolkit.conversion.options import DrawOptions, LabelOptions
 from toolkit.conversion.render import Job, Plan, render
-from toolkit.conversion.scan import Scan, scan
+from toolkit.conversion.scan import UNTICK, Scan, scan
 from toolkit.errors import DataError
 from toolkit.findings import Finding
 from toolkit.labels.annotation import Annotation
 from toolkit.labels.classmap import BACKGROUND_LABEL, IGNORE_LABEL
 from toolkit.labels.labellist import read_label_list
 from toolkit.labels.labelme import read_labelme
+from toolkit.labels.labelme_fields import PREDICTED
 from toolkit.parallel import Crew, shown
 from toolkit.progress import Progress
 from toolkit.voc.folder import VocFolder
@@ -63,7 +64,7 @@ def audit_labelme(source: Path, labels: Path | None, workers: int | None, progre
         *(adopted(finding, "annotation-odd") for finding in seen.findings),
         *(finding for one in looked for finding in one.findings),
         *_about_labels(seen, labels),
-        *_about_files(seen, source),
+        *_about_files(seen),
         *alike([one.look for one in looked if one.look is not None]),
     ]
     counts = {
@@ -145,8 +146,10 @@ def _about_labels(seen: Scan, labels: Path | None) -> list[Finding]:
     return findings
 
 
-def _about_files(seen: Scan, source: Path) -> list[Finding]:
+def _about_files(seen: Scan) -> list[Finding]:
     findings = [found("not-labelme", path, "is JSON, but not labelme's.") for path in seen.not_labelme]
     way_out = "seg convert --unlabelled background takes such pictures in with an empty mask."
     findings += [found("image-without-annotation", path, "has no annotation.", way_out) for path in seen.unlabelled]
+    way_out = f"seg annotate LABELME_DIR opens them. {UNTICK}; or leave them out: seg convert --only-reviewed."
+    findings += [found("unreviewed", path, f"still has the flag '{PREDICTED}'.", way_out) for path in seen.unreviewed]
     return findings

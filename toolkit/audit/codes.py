@@ -103,6 +103,14 @@ CODES = {
     # a labelme folder
     "annotation-unreadable": Kind("error", "annotations that cannot be converted", "convert leaves the image out."),
     "annotation-odd": Kind("warning", "oddities that convert copes with"),
+    "repeated-key": Kind(
+        "warning",
+        "files that say one thing several times",
+        "The last one counts, in labelme too; what the others hold is lost when labelme saves the file.",
+    ),
+    "unreviewed": Kind(
+        "warning", "predictions that nobody has looked at", "Training on them teaches a model its own mistakes."
+    ),
     "not-labelme": Kind("note", "JSON files of another kind"),
     "image-without-annotation": Kind("note", "pictures without an annotation", "convert does not use them."),
     "no-shapes": Kind("note", "annotations without a shape", "Their images are all background."),

@@ -67,6 +67,8 @@ def _plain(path: Path) -> Path:
 def _write(item: Annotated, annotation: Annotation, target: Path, pictures: _Pictures, done: Counter[str]) -> None:
     content = _content(item.path)
     content["shapes"] = _shapes(content["shapes"], annotation, done)
+    if repeated := sum(finding.code == "repeated-key" for finding in annotation.findings):
+        done["keys that were there several times, the last one kept"] += repeated
     if item.picture is not None:
         picture = pictures.place(item.picture, target)
         write_bytes(picture, read_picture(item.picture))

@@ -32,17 +32,18 @@ def annotate(
 ) -> None:
     """Open labelme with the dataset's labels, to annotate pictures or to correct predictions."""
     spare_blas_threads()
-    from toolkit import annotating
+    from toolkit.annotating import program
+    from toolkit.annotating.session import link_pictures, plan, states
 
-    program = annotating.find_program()
-    session = annotating.plan(where, labels)
-    words = annotating.command(program, session, any_label=any_label)
+    labelme = program.find_program()
+    session = plan(where, labels)
+    words = program.command(labelme, session, any_label=any_label)
     if not only_print:
-        annotating.require_display()
+        program.require_display()
     if session.lost:
         more = f", nor beside {len(session.lost) - 1} others" if len(session.lost) > 1 else ""
         complain(f"warning: {session.lost[0]}: no picture of that name is beside it{more}: labelme will not show it.")
-    if session.full_names and (release := annotating.release_of(program)) < annotating.FULL_NAMES:
+    if session.full_names and (release := program.release_of(labelme)) < program.FULL_NAMES:
         path = session.full_names[0]
         more = (
             f" and {len(session.full_names) - 1} other{'s' if len(session.full_names) > 2 else ''}"
@@ -50,7 +51,7 @@ def annotate(
             else ""
         )
         this = f"labelme {'.'.join(map(str, release))}" if release else "this labelme"
-        needed = ".".join(map(str, annotating.FULL_NAMES))
+        needed = ".".join(map(str, program.FULL_NAMES))
         complain(
             f"warning: {path}{more}: {this} opens the picture without it, because it looks for "
             f"{Path(path.stem).stem}.json; {needed} finds both. Install that, or open the annotation itself: "
@@ -61,14 +62,14 @@ def annotate(
             complain(f"would first link {len(session.links)} pictures beside their annotations in {session.path}")
         show(typed(*words))
         return
-    if made := annotating.link_pictures(session.links):
+    if made := link_pictures(session.links):
         complain(f"linked {made} pictures beside their annotations in {session.path}")
     count = len(session.annotations)
     offered = f"labels of {session.labels_from}" if session.labels_from is not None else "no list of labels"
     complain(f"labelme opens {session.path}: {count} annotation{'' if count == 1 else 's'}, {offered}")
-    before = annotating.states(session.folder)
-    annotating.start(words)
-    changed = [path for path, state in annotating.states(session.folder).items() if before.get(path) != state]
+    before = states(session.folder)
+    program.start(words)
+    changed = [path for path, state in states(session.folder).items() if before.get(path) != state]
     if changed:
         files = "annotation was" if len(changed) == 1 else "annotations were"
         show(f"{len(changed)} {files} changed. To learn from them: seg convert {typed(session.folder)}")

@@ -1,13 +1,13 @@
 """seg predict"""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import make_progress, show, show_json, typed
+from toolkit.cli.console import make_progress, show_json
+from toolkit.cli.predicted import show_report
 from toolkit.cli.stopping import stop_requests
 from toolkit.engines import ENGINES
 from toolkit.engines.precision import PRECISIONS
@@ -18,11 +18,7 @@ from toolkit.prediction.sources import STANDARD_INPUT
 from toolkit.prediction.writers.options import SHAPES, WriteOptions
 from toolkit.training.launch import is_main, is_one_of_several, train_on
 
-if TYPE_CHECKING:
-    from toolkit.prediction.report import PredictReport
-
 _MODEL, _SEEN, _OUTPUT, _WORK = "Model", "What the network sees", "Output", "Which part of the work"
-_NAMED = 3  # files that are named on the terminal; the manifest names all
 _STOPPING = "stopping when the pictures in work are finished; once more to stop at once"
 
 
@@ -216,39 +212,34 @@ def predict(
     if not sources and not resume:
         raise UsageError("name what to predict: pictures, folders, patterns, lists, films or camera:0.")
     # what can be refused is refused before torch is imported, which takes seconds
-    from toolkit.prediction.plan import Plan, make_plan, require_devices
+    from toolkit.prediction.plan import make_plan, require_devices
+    from toolkit.prediction.request import PredictRequest
 
-    options = PredictOptions(size, scale, tile, overlap, letterbox, tuple(_words(tta)), batch)
-    writing = WriteOptions(opacity, outline, shapes, tolerance, min_area, pixel_size)
-
-    def settle() -> Plan:
-        return make_plan(
-            sources or [],
-            run=run,
-            weights=weights,
-            out=out,
-            save=None if save is None else _words(save),
-            options=options,
-            writing=writing,
-            engine=engine,
-            precision=precision,
-            device=device,
-            allow_code=allow_code,
-            beside=beside,
-            overwrite=overwrite,
-            every=every,
-            frames=frames,
-            shard=shard,
-            resume=resume,
-        )
-
-    plan: Callable[[], Plan] = settle
+    request = PredictRequest(
+        sources=tuple(sources or ()),
+        run=run,
+        weights=weights,
+        out=out,
+        save=None if save is None else _words(save),
+        options=PredictOptions(size, scale, tile, overlap, letterbox, tuple(_words(tta)), batch),
+        writing=WriteOptions(opacity, outline, shapes, tolerance, min_area, pixel_size),
+        engine=engine,
+        precision=precision,
+        device=device,
+        allow_code=allow_code,
+        beside=beside,
+        overwrite=overwrite,
+        every=every,
+        frames=frames,
+        shard=shard,
+        resume=resume,
+    )
+    plan = None
     if not is_one_of_several():
         require_devices(device)
         devices = device.count(",") + 1
-        if devices == 1 or STANDARD_INPUT not in (sources or []):  # standard input is read once, by who predicts
-            settled = settle()
-            plan = lambda: settled  # noqa: E731
+        if devices == 1 or STANDARD_INPUT not in request.sources:  # standard input is read once, by who predicts
+            plan = make_plan(request)
         if devices > 1:
             code = train_on(devices, sys.argv[1:])
             if code:
@@ -259,57 +250,16 @@ def predict(
 
     give_memory_back()
 
-    report = carry_out(plan, device=device, progress=make_progress(), should_stop=stop_requests(_STOPPING))
+    report = carry_out(request, plan, progress=make_progress(), should_stop=stop_requests(_STOPPING))
     if not is_main():  # and exits with 0: torchrun ends the others, who may still be speaking, when one fails
         return
     if as_json:
         show_json(report.as_dict())
     else:
-        _show(report, beside=beside)
+        show_report(report, beside=beside)
     if not report.ok and not allow_bad:
         raise typer.Exit(1)
 
 
 def _words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
-
-
-def _show(report: "PredictReport", *, beside: bool) -> None:
-    total = sum(report.pixels.values())
-    if total:
-        width = max(map(len, report.pixels))
-        show(
-            "\n".join(
-                f"{name:<{width}}  {pixels / total:>8.3%} of all pixels" for name, pixels in report.pixels.items()
-            )
-        )
-    done = [f"{report.images} {'picture' if report.images == 1 else 'pictures'}"] if report.images else []
-    done += [f"{report.frames} frames"] if report.frames else []
-    failed = f", {len(report.failures)} could not be read" if report.failures else ""
-    show(f"{' and '.join(done) or 'nothing'} predicted with {report.checkpoint} ({report.engine}){failed}")
-    if report.kept:
-        were = "file was there and stays as it is" if len(report.kept) == 1 else "files were there and stay as they are"
-        show(f"{len(report.kept)} labelme {were}: {_a_few(report.kept)}")
-    if not report.finished:
-        show(f"this part is finished; tables and the manifest in {report.root} come with the last of the others")
-    written = _written(report.root)
-    show(f"results: {', '.join(map(str, written)) or report.root}")
-    if beside and report.pictures is not None and (report.images or report.kept):
-        show(f"look at them and correct them: seg annotate {typed(_as_seen_from_here(report.pictures))}")
-    elif any(path.name == "labelme" for path in written):
-        show(f"look at them and correct them: seg annotate {typed(report.root)}")
-
-
-def _a_few(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
-
-
-def _as_seen_from_here(folder: str) -> Path:
-    path = Path(folder)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _written(root: Path) -> list[Path]:
-    found = [root / kind for kind in known_kinds() if (root / kind).is_dir()]
-    return found + sorted(path for kind in known_kinds() for path in root.glob(f"{kind}.*") if path.is_file())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 _MOST_SIZES = 3
+_UNREVIEWED = "that nobody has looked at (seg check names them)"
 
 
 def stats(
@@ -120,14 +121,15 @@ def _lines(found: "Statistics") -> list[str]:
         lines.append(_shapes_line(found, found.shapes_per_image))
     if found.sides:
         lines.append("lists: " + ", ".join(f"{name} {side.images:,}" for name, side in found.sides.items()))
-    for count, text in (
-        (found.without_picture, "annotations have no picture (seg check names them)"),
-        (found.unlabelled, "pictures have no annotation"),
-        (found.not_labelme, "JSON files are not labelme's"),
-        (len(found.failures), "files could not be counted"),
+    for count, one, many, text in (
+        (found.unreviewed, "annotation is a prediction", "annotations are predictions", _UNREVIEWED),
+        (found.without_picture, "annotation has", "annotations have", "no picture (seg check names them)"),
+        (found.unlabelled, "picture has", "pictures have", "no annotation"),
+        (found.not_labelme, "JSON file is", "JSON files are", "not labelme's"),
+        (len(found.failures), "file", "files", "could not be counted"),
     ):
         if count:
-            lines.append(f"{count:,} {text}")
+            lines.append(f"{count:,} {one if count == 1 else many} {text}")
     return lines
 
 

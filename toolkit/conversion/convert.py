@@ -23,7 +23,7 @@ from toolkit.conversion.stems import output_stems
 from toolkit.errors import DataError, SegError, UsageError, unknown_name
 from toolkit.files import write_text
 from toolkit.findings import Finding
-from toolkit.labels.labelme import PREDICTED
+from toolkit.labels.labelme_fields import PREDICTED
 from toolkit.parallel import Crew, shown
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
@@ -202,7 +202,7 @@ def _report(
         without_shapes=totals.without_shapes,
         unlabelled=len(found.unlabelled) if skipped else 0,
         gone=gone,
-        unreviewed=found.unreviewed - len(found.left_out),
+        unreviewed=len(found.unreviewed) - len(found.left_out),
         left_out=len(found.left_out),
         not_labelme=tuple(found.not_labelme),
         remarks=(*_unreviewed(plan.source, found, stale), *found.findings, *plan.labelling.findings, *totals.remarks),
@@ -216,7 +216,7 @@ def _unreviewed(source: Path, found: Scan, stale: int) -> list[Finding]:
     stale   those that were left out now, but are in the dataset from before
     """
     findings = []
-    if new := found.unreviewed - len(found.left_out):
+    if new := len(found.unreviewed) - len(found.left_out):
         have = "has" if new == 1 else "have"
         text = f"{new} of {len(found.annotated)} annotations still {have} the flag '{PREDICTED}': nobody has looked at them."
         findings.append(Finding(str(source), text, f"{UNTICK}, or leave them out: --only-reviewed.", "unreviewed"))

@@ -11,7 +11,8 @@ from toolkit.conversion.locate import Annotated, PictureFinder, recorded_file
 from toolkit.errors import AnnotationError, DataError
 from toolkit.files import files_below, folders_not_read
 from toolkit.findings import Finding
-from toolkit.labels.labelme import PREDICTED, is_annotation_file, read_labelme
+from toolkit.labels.labelme import is_annotation_file, read_labelme
+from toolkit.labels.labelme_fields import PREDICTED
 from toolkit.parallel import Crew, shown
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.folder import VocFolder
@@ -30,7 +31,7 @@ class Scan:
     failures       files that cannot be read
     labels         how many shapes have each label; first_seen: where it came first
     unlabelled     pictures without an annotation, sorted by path
-    unreviewed     annotations that still have the flag `predicted`
+    unreviewed     annotations that still have the flag `predicted`, sorted by path
     left_out       those of them that are not to be converted, relative to the folder
     findings       what looked odd about the folder as a whole
     """
@@ -41,7 +42,7 @@ class Scan:
     labels: Counter[str] = field(default_factory=Counter)
     first_seen: dict[str, Path] = field(default_factory=dict)
     unlabelled: list[Path] = field(default_factory=list)
-    unreviewed: int = 0
+    unreviewed: list[Path] = field(default_factory=list)
     left_out: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
@@ -88,10 +89,11 @@ def scan(
             item = finder.annotated(
                 path, skim.recorded, skim.named, embedded=skim.embedded, marked=skim.predicted is not None
             )
-            found.unreviewed += skim.predicted is True
-            if only_reviewed and skim.predicted:
-                left_out.append(path)
-                continue
+            if skim.predicted:
+                found.unreviewed.append(path)
+                if only_reviewed:
+                    left_out.append(path)
+                    continue
             found.annotated.append(item)
             for label, count in skim.labels.items():
                 found.labels[label] += count

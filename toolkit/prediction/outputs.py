@@ -68,7 +68,8 @@ class Outputs:
     """Writes what is to be written. Several threads may use it at a time."""
 
     def __init__(self, plan: Plan, root: Path) -> None:
-        self._plan, self._root = plan, root
+        self._plan, self._request, self._root = plan, plan.request, root
+        self._writing = plan.request.writing
         self._places = Places()
         kinds = plan.kinds
         self._writers: dict[str, Writer] = {kind: WRITERS.load(kind) for kind in kinds.all if kind in WRITERS}
@@ -86,19 +87,19 @@ class Outputs:
                 continue
             source = job.source.path if job.frame is None else None
             base = self._root / kind / PurePosixPath(job.name)
-            if kind == LABELME and self._plan.beside and job.frame is None:
+            if kind == LABELME and self._request.beside and job.frame is None:
                 path = self.place_beside(job.source)
-                if self._write_labelme(write, prediction, source, path, replace=self._plan.overwrite):
+                if self._write_labelme(write, prediction, source, path, replace=self._request.overwrite):
                     beside = as_written(path)
                 else:
                     kept = (as_written(path),)
                 continue
-            if kind == LABELME and self._plan.resume:  # a person may have corrected it since
+            if kind == LABELME and self._request.resume:  # a person may have corrected it since
                 path = base.with_name(f"{base.name}.json")
                 if not self._write_labelme(write, prediction, source, path):
                     kept = (as_written(path),)
             else:
-                path = write(prediction, source, base, self._plan.writing)
+                path = write(prediction, source, base, self._writing)
             files[kind] = path.relative_to(self._root).as_posix()
         line = Line(
             name=job.name,
@@ -110,7 +111,7 @@ class Outputs:
             kept=kept,
             pixels=_pixels(prediction),
             sureness=prediction.sureness,
-            tables={kind: self.tables[kind].record(prediction, self._plan.writing) for kind in kinds if kind in TABLES},
+            tables={kind: self.tables[kind].record(prediction, self._writing) for kind in kinds if kind in TABLES},
         )
         return Done(line, self._shown(prediction) if VIDEO in kinds else None)
 
@@ -124,26 +125,26 @@ class Outputs:
         """Whether it was written: another one that is there stays."""
         base = path.with_name(path.name.removesuffix(".json"))
         if replace or not os.path.lexists(path):
-            write(prediction, source, base, self._plan.writing)
+            write(prediction, source, base, self._writing)
             return True
-        if not self._plan.resume:
+        if not self._request.resume:
             return False
         # it may be the one that was written just before this run was stopped: then it has the same bytes
         if source is None:  # a frame's names the picture beside it, so that its name has to be the same
             with tempfile.TemporaryDirectory() as folder:
-                again: Path = write(prediction, source, Path(folder, base.name), self._plan.writing)
+                again: Path = write(prediction, source, Path(folder, base.name), self._writing)
                 picture = f"{base.name}.jpg"
                 if not os.path.lexists(base.with_name(picture)):
                     shutil.copyfile(Path(folder, picture), base.with_name(picture))
                 return again.read_bytes() == _content(path)
-        again = write(prediction, source, path.with_name(f".{os.urandom(8).hex()}.partial"), self._plan.writing)
+        again = write(prediction, source, path.with_name(f".{os.urandom(8).hex()}.partial"), self._writing)
         try:
             return again.read_bytes() == _content(path)
         finally:
             again.unlink(missing_ok=True)
 
     def _shown(self, prediction: Prediction) -> npt.NDArray[np.uint8]:
-        writing = self._plan.writing
+        writing = self._writing
         return overlay(
             prediction.image, prediction.mask, prediction.classes, opacity=writing.opacity, outline=writing.outline
         )

@@ -12,9 +12,8 @@ from toolkit.engines.precision import require_precision
 from toolkit.errors import CheckpointError, DataError, UsageError
 from toolkit.prediction.folder.manifest import read_manifest
 from toolkit.prediction.kinds import Kinds, require_kinds
-from toolkit.prediction.options import PredictOptions
+from toolkit.prediction.request import PredictRequest
 from toolkit.prediction.sources import STANDARD_INPUT, Sources, find_sources
-from toolkit.prediction.writers.options import WriteOptions
 from toolkit.runs.folder import RUNS, RunFolder
 
 _DEVICE = re.compile(r"auto|cpu|mps|npu|[0-9]{1,3}|(cuda|gpu)([:.][0-9]{1,3})?", re.IGNORECASE)
@@ -39,101 +38,60 @@ class Shard:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done. See `toolkit.prediction.run.predict` for the words."""
+    """What is to be done: what was asked for, and what was found for it.
 
+    checkpoint   what `run` or `weights` name
+    out          None: the next `runs/predict-N`
+    """
+
+    request: PredictRequest
     sources: Sources
     kinds: Kinds
     checkpoint: Path
     out: Path | None
-    options: PredictOptions
-    writing: WriteOptions
-    engine: str
-    precision: str
-    device: str
-    allow_code: bool
-    beside: bool
-    overwrite: bool
-    every: int
-    frames: int | None
     shard: Shard | None
-    resume: bool
 
 
-def make_plan(
-    sources: Sequence[str | Path] | str | Path,
-    *,
-    run: Path | str | None = None,
-    weights: Path | str | None = None,
-    out: Path | str | None = None,
-    save: Sequence[str] | None = None,
-    options: PredictOptions | None = None,
-    writing: WriteOptions | None = None,
-    engine: str = "auto",
-    precision: str = "auto",
-    device: str = "auto",
-    allow_code: bool = False,
-    beside: bool = False,
-    overwrite: bool = False,
-    every: int = 1,
-    frames: int | None = None,
-    shard: str | None = None,
-    resume: bool = False,
-) -> Plan:
+def make_plan(request: PredictRequest) -> Plan:
     """Look for the sources and the checkpoint and see that everything goes together; nothing is written.
 
     Raises DataError, CheckpointError or UsageError, as `toolkit.prediction.run.predict` does.
     """
-    if run is not None and weights is not None:
+    if request.run is not None and request.weights is not None:
         raise UsageError("run and weights both name a checkpoint. Give one of them.")
+    every, frames, beside = request.every, request.frames, request.beside
     if every < 1:
         raise UsageError(f"every: 1 (each frame) or more is possible, got {every}.")
     if frames is not None and frames < 1:
         raise UsageError(f"frames: 1 or more is possible, got {frames}.")
-    if engine != "auto":
-        ENGINES.entry(engine)
-    if save is not None:
-        require_kinds(save)
-    require_precision(precision)
-    require_devices(device)
-    share = None if shard is None else Shard.parse(shard)
-    folder = None if out is None else Path(out)
-    if share is not None and folder is None:
+    if request.engine != "auto":
+        ENGINES.entry(request.engine)
+    if request.save is not None:
+        require_kinds(request.save)
+    require_precision(request.precision)
+    require_devices(request.device)
+    shard = None if request.shard is None else Shard.parse(request.shard)
+    folder = None if request.out is None else Path(request.out)
+    if shard is not None and folder is None:
         raise UsageError("shard: the shards write into one folder; name it with out (--out).")
-    if folder is not None and share is None and not resume:
+    if folder is not None and shard is None and not request.resume:
         _require_empty(folder)
-    if resume and folder is None:
+    if request.resume and folder is None:
         folder = _newest_unfinished()
-    given: Sequence[str | Path] = [sources] if isinstance(sources, str | Path) else sources
-    if resume and not given and folder is not None:
+    given: Sequence[str] = request.sources
+    if request.resume and not given and folder is not None:
         given = _sources_of(folder)
-    checkpoint = _checkpoint(run, weights)
+    checkpoint = _checkpoint(request.run, request.weights)
     found = find_sources(given, without=folder)
     films = found.films
-    kinds = Kinds.chosen(save, pictures=films < len(found), films=films > 0)
+    kinds = Kinds.chosen(request.save, pictures=films < len(found), films=films > 0)
     if beside and "labelme" not in kinds.pictures:
         raise UsageError("beside: only labelme files are written next to pictures. Add labelme to what is saved.")
-    if overwrite and not beside:
+    if request.overwrite and not beside:
         raise UsageError("overwrite: is for labelme files next to pictures, and goes with beside (--beside).")
     if films == 0 and (every != 1 or frames is not None):
         raise UsageError(f"{'every' if every != 1 else 'frames'}: is for films and cameras, and there is none here.")
-    return Plan(
-        sources=found,
-        kinds=kinds,
-        checkpoint=checkpoint,
-        out=folder,
-        options=options or PredictOptions(),
-        writing=writing or WriteOptions(),
-        engine=engine,
-        precision=precision,
-        device=device,
-        allow_code=allow_code,
-        beside=beside,
-        overwrite=overwrite,
-        every=every,
-        frames=frames,
-        shard=share,
-        resume=resume,
-    )
+    return Plan(request, found, kinds, checkpoint, folder, shard)
 
 
 def require_devices(device: str) -> None:

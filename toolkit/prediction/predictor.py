@@ -5,12 +5,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from toolkit.data.preprocess import Preprocess, pad_image, resize_image
+from toolkit.data.preprocess import Preprocess
 from toolkit.engines.base import Engine
 from toolkit.engines.opening import open_engine
 from toolkit.errors import DataError, RunError, UsageError
@@ -20,38 +19,18 @@ from toolkit.prediction.canvas import Canvas
 from toolkit.prediction.films.frames import Frame, Frames, ahead
 from toolkit.prediction.options import PredictOptions
 from toolkit.prediction.prediction import Prediction
+from toolkit.prediction.prepared import Prepared, prepare
 from toolkit.prediction.sources import CAMERA, Source
 from toolkit.prediction.stream import stream
-from toolkit.prediction.tiles import Span, blend
+from toolkit.prediction.tiles import blend
 from toolkit.prediction.views import averaged_logits, views_of
 from toolkit.progress import SILENT, Progress
-from toolkit.voc.pixels import LARGEST_PICTURE, read_image
+from toolkit.voc.pixels import read_image
 
 Picture = npt.NDArray[np.uint8] | Path | str
 """A file, or uint8 (H, W, 3) RGB in 0..255."""
 
 _BATCH_ON_GPU = 8
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A picture as the network is to see it.
-
-    image   uint8 (H, W, 3), the picture itself
-    shown   uint8 (h', w', 3): fitted and, if it is seen as a whole, padded
-    inner   (h, w) of it, without padding
-    tiles   rows and columns of the grid, if it is cut
-    """
-
-    image: npt.NDArray[np.uint8]
-    shown: npt.NDArray[np.uint8]
-    inner: tuple[int, int]
-    tiles: tuple[Span, Span] | None
-
-    @property
-    def nbytes(self) -> int:
-        """Of the picture and of what is shown, if that is another one."""
-        return self.image.nbytes + (0 if self.shown is self.image else self.shown.nbytes)
 
 
 class Predictor:
@@ -141,26 +120,7 @@ class Predictor:
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> Prepared:
         """Fit a picture, uint8 (H, W, 3) RGB, to the network. Raises DataError if it is of another kind."""
-        if not isinstance(image, np.ndarray):
-            raise DataError(f"image: a file's name or an array is needed, got {type(image).__name__}.")
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise DataError(f"image: uint8 (H, W, 3) RGB in 0..255 is needed, got {image.dtype} {image.shape}.")
-        size = (image.shape[0], image.shape[1])
-        inner, tile, stride = self._network_size(size), self._tile, self.preprocess.stride
-        try:
-            fitted = resize_image(image, inner)
-        except (MemoryError, cv2.error):
-            raise RunError(
-                f"the memory is too small for the picture at {inner[1]} x {inner[0]} pixels. Try a smaller --scale or --size."
-            ) from None
-        if tile is not None and max(inner) > tile:
-            rows, columns = (Span.over(side, tile, self.options.overlap, stride) for side in inner)
-            return Prepared(image, fitted, inner, (rows, columns))
-        sides = (self.preprocess.size,) * 2 if self.options.letterbox else inner
-        padded = pad_image(
-            fitted, (sides[0] + -sides[0] % stride, sides[1] + -sides[1] % stride), self.preprocess.filling
-        )
-        return Prepared(image, padded, inner, None)
+        return prepare(image, self.preprocess, self.options)
 
     def see(
         self, prepared: Sequence[Prepared], *, confidence: bool = False, probabilities: bool = False
@@ -210,24 +170,6 @@ class Predictor:
 
     def _compute(self, images: torch.Tensor) -> torch.Tensor:
         return averaged_logits(self.engine, images, self._views)
-
-    def _network_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        scale = self.options.scale
-        if scale is None and (self.options.tile is None or self.options.size is not None):
-            return self.preprocess.fitted(size)
-        h, w = (max(1, round(side * (scale or 1.0))) for side in size)
-        if h * w > LARGEST_PICTURE:
-            raise DataError(
-                f"scale: the picture would have {w} x {h} pixels, the limit is {LARGEST_PICTURE / 1e6:g} million. "
-                "Choose a smaller one."
-            )
-        return h, w
-
-    @property
-    def _tile(self) -> int | None:
-        tile = self.options.tile or (self.preprocess.size if self.options.scale is not None else None)
-        stride = self.preprocess.stride
-        return None if tile is None else max(stride, tile // stride * stride)
 
     def _shown(self, prepared: Sequence[Prepared]) -> str:
         sizes = {p.shown.shape[:2] if p.tiles is None else (p.tiles[0].length, p.tiles[1].length) for p in prepared}

@@ -1,5 +1,6 @@
 """Many pictures -> files."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from toolkit.errors import UsageError
 from toolkit.prediction.options import PredictOptions
 from toolkit.prediction.plan import Plan, make_plan
 from toolkit.prediction.report import PredictReport
+from toolkit.prediction.request import PredictRequest
 from toolkit.prediction.team import Team
 from toolkit.prediction.writers.options import WriteOptions
 from toolkit.progress import SILENT, Progress
@@ -38,64 +40,55 @@ def predict(
 ) -> PredictReport:
     """Predict pictures, films or a camera and write the results to `out` or the next `runs/predict-N`.
 
-    sources        files, folders, glob patterns, lists, `camera:N`, see `toolkit.prediction.sources.find_sources`
-    run, weights   a run's folder (its best checkpoint), or a checkpoint or exported model; neither: the newest run
-    save           kinds of output, see `toolkit.prediction.kinds`; None: mask, overlay, ids and labelme of pictures,
-                   video of films
-    options        how pictures are shown to the network
-    writing        how predictions are written
-    engine, precision, device   see `toolkit.prediction.predictor.load`
-    allow_code     import and run the model's own code, if it is one of `py:module:callable`
-    beside         write labelme files next to the pictures; files that are there stay, unless `overwrite`
-    every, frames  of films and cameras: each N-th frame; at most so many
-    shard          `2/8`: the second of eight calls that share the work and one `out`
-    resume         go on with what was begun in `out`, or in the newest unfinished `runs/predict-N`
-    should_stop    asked before each picture; what is begun is finished then, and Interrupted raised
+    The words are those of `toolkit.prediction.request.PredictRequest`, which says what each means; and:
+
+    progress      told what is done
+    should_stop   asked before each picture; what is begun is finished then, and Interrupted raised
 
     A picture that cannot be read is reported and the others go on. Under torchrun the processes share the work.
 
     Raises DataError if nothing can be predicted, CheckpointError if the model cannot be used, UsageError for wrong
     names, SegError if something cannot be written.
     """
-    return carry_out(
-        lambda: make_plan(
-            sources,
-            run=run,
-            weights=weights,
-            out=out,
-            save=save,
-            options=options,
-            writing=writing,
-            engine=engine,
-            precision=precision,
-            device=device,
-            allow_code=allow_code,
-            beside=beside,
-            overwrite=overwrite,
-            every=every,
-            frames=frames,
-            shard=shard,
-            resume=resume,
-        ),
+    request = PredictRequest(
+        sources=tuple(os.fspath(each) for each in ([sources] if isinstance(sources, str | Path) else sources)),
+        run=run,
+        weights=weights,
+        out=out,
+        save=save,
+        options=options or PredictOptions(),
+        writing=writing or WriteOptions(),
+        engine=engine,
+        precision=precision,
         device=device,
-        progress=progress,
-        should_stop=should_stop,
+        allow_code=allow_code,
+        beside=beside,
+        overwrite=overwrite,
+        every=every,
+        frames=frames,
+        shard=shard,
+        resume=resume,
     )
+    return carry_out(request, progress=progress, should_stop=should_stop)
 
 
 def carry_out(
-    plan: Callable[[], Plan],
+    request: PredictRequest,
+    plan: Plan | None = None,
     *,
-    device: str = "auto",
     progress: Progress = SILENT,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> PredictReport:
-    """Do what was planned; of several processes only the main one plans. See `predict`."""
-    if "," in device and not is_one_of_several():
-        raise UsageError(f"device: '{device}' needs a process for each. Start it with seg predict or torchrun.")
-    group = join_group(device)
+    """Do what was asked for. See `predict`.
+
+    plan   of this request, if it was made already; of several processes only the main one plans, and what it planned
+           is done in all
+    """
+    if "," in request.device and not is_one_of_several():
+        raise UsageError(f"device: '{request.device}' needs a process for each. Start it with seg predict or torchrun.")
+    group = join_group(request.device)
     try:
-        settled = group.on_main(plan)
+        settled = group.on_main(lambda: make_plan(request) if plan is None else plan)
         return Team(settled, group, progress if group.is_main else SILENT, should_stop).do()
     finally:
         leave_group(group)

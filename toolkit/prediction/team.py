@@ -51,7 +51,8 @@ class Team:
     """One of the processes of a run: what it does by itself, and what the main one does for all."""
 
     def __init__(self, plan: Plan, group: Group, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        self.plan, self.group, self.progress, self.should_stop = plan, group, progress, should_stop
+        self.plan, self.request, self.group = plan, plan.request, group
+        self.progress, self.should_stop = progress, should_stop
         number, of = (plan.shard.number - 1, plan.shard.of) if plan.shard else (0, 1)
         self.part, self.parts = number * group.world + group.rank, of * group.world
 
@@ -78,22 +79,22 @@ class Team:
         return outcome  # type: ignore[return-value]
 
     def _load(self) -> Predictor:
-        plan = self.plan
+        plan, request = self.plan, self.request
         return load(
             plan.checkpoint,
-            engine=plan.engine,
-            precision=plan.precision,
-            device=own_device(plan.device),
-            allow_code=plan.allow_code,
-            options=plan.options,
+            engine=request.engine,
+            precision=request.precision,
+            device=own_device(request.device),
+            allow_code=request.allow_code,
+            options=request.options,
             progress=self.progress,
         )
 
     def _about(self, predictor: Predictor) -> dict[str, Any]:
         """What the manifest says of the call; the same for every process and shard."""
-        plan = self.plan
+        plan, request = self.plan, self.request
         kinds = {key: list(value) for key, value in asdict(plan.kinds).items() if value}
-        own = {"every": plan.every, "frames": plan.frames, "beside": plan.beside}
+        own = {"every": request.every, "frames": request.frames, "beside": request.beside}
         return {
             "sources": list(plan.sources.given),
             "root": plan.sources.root,
@@ -101,34 +102,34 @@ class Team:
             "checkpoint": str(plan.checkpoint),
             "checksum": checksum_of(plan.checkpoint),
             "engine": _engine(predictor),
-            "options": {**asdict(plan.options), **asdict(plan.writing), **own},
+            "options": {**asdict(request.options), **asdict(request.writing), **own},
             "save": kinds,
         }
 
     def _begin(self, about: dict[str, Any], holding: contextlib.ExitStack) -> _Begun:
-        plan, names = self.plan, self.plan.sources.labels
+        plan, request, names = self.plan, self.request, self.plan.sources.labels
         done = bytearray(len(names))
         if plan.shard is not None and plan.out is not None:
             root = plan.out
-            share_folder(root, resume=plan.resume)
+            share_folder(root, resume=request.resume)
             shards = {"of": self.parts, "sources": len(names), "checksum": plan.sources.checksum}
             if read_manifest(root) is None:
                 write_manifest(root, {"out": str(root), **about, "shards": shards, "finished": False})
             require_same(root, about | {"shards": shards})
             own = [root / journal_name(self.part + rank, self.parts) for rank in range(self.group.world)]
-            if not plan.resume and any(path.exists() for path in own):
+            if not request.resume and any(path.exists() for path in own):
                 raise UsageError(
                     f"{root}: shard {plan.shard.number}/{plan.shard.of} was begun there already. Go on with it: "
                     "--continue, or choose another --out."
                 )
-            return _Begun(root, standing(root, names).done if plan.resume else done, made=False)
-        if plan.resume and plan.out is not None:
+            return _Begun(root, standing(root, names).done if request.resume else done, made=False)
+        if request.resume and plan.out is not None:
             root = plan.out
             require_same(root, about)
             with held(root / MERGED, _busy(root)):
                 _require_no_others(root)
                 remove_partial_files(root)
-                if plan.beside:
+                if request.beside:
                     remove_old_partial_files({os.path.dirname(source.place) for source in plan.sources})  # noqa: PTH120
             gather(root, names, _busy(root))  # not while its file is held: Windows replaces none that is open
             holding.enter_context(held(root / MERGED, _busy(root)))
@@ -169,8 +170,9 @@ class Team:
     @property
     def _may_skip(self) -> bool:
         """Whether a picture that has its labelme file already need not be predicted."""
-        plan = self.plan
-        return plan.beside and not plan.overwrite and not plan.resume and plan.kinds.all == (LABELME,)
+        request = self.request
+        alone = self.plan.kinds.all == (LABELME,)
+        return alone and request.beside and not request.overwrite and not request.resume
 
     def _stop(self, begun: _Begun) -> None:
         done = sum(standing(begun.root, self.plan.sources.labels).done) if self.group.is_main else 0
@@ -190,7 +192,7 @@ class Team:
             own = (root / journal_name(self.part + rank, self.parts) for rank in range(self.group.world))
             counted = summary((line for path in own for _, line in read_lines(path)), len(classes))
             return self._report(counted, begun, predictor, finished=False)
-        if self.parts > 1 or self.plan.resume or self._may_skip:
+        if self.parts > 1 or self.request.resume or self._may_skip:
             merge(root, names)
         counted = summary((line for _, line in read_lines(root / MERGED)), len(classes))
         if not (counted.images or counted.frames or counted.kept) and counted.failures:
@@ -203,7 +205,7 @@ class Team:
                 self.progress.warn(str(failure))
         for kind, table in outputs.tables.items():
             try:
-                table.assemble(_rows(root / MERGED, kind), classes, root, self.plan.writing)
+                table.assemble(_rows(root / MERGED, kind), classes, root, self.request.writing)
             except DataError as error:
                 raise DataError(f"{error} Delete its lines in {root}{os.sep}*.jsonl, then use --continue.") from None
         report = self._report(counted, begun, predictor, finished=True)

@@ -39,7 +39,8 @@ class Work:
         """Whether it ended before its time. A camera has none: that it was asked to stop is how it ends."""
         self.told: set[str] = set()
         """Places whose failure was told."""
-        self._plan, self._outputs, self._journal = plan, outputs, journal
+        self._plan, self._request = plan, plan.request
+        self._outputs, self._journal = outputs, journal
         self._todo, self._should_stop, self._progress = todo, should_stop, progress
         self._root = journal.path.parent
         self._film: FilmInWork | None = None
@@ -90,7 +91,7 @@ class Work:
 
     def _frames_of(self, index: int, source: Source) -> Iterator[Job]:
         try:
-            frames = Frames(source, every=self._plan.every, most=self._plan.frames)
+            frames = Frames(source, every=self._request.every, most=self._request.frames)
         except DataError as error:
             yield Job(index, source, error=error)
             return
@@ -109,8 +110,8 @@ class Work:
         for index in self._todo():
             source = self._plan.sources[index]
             if source.camera is not None:
-                return self._plan.frames
-            pieces = count_frames(source, self._plan.every, self._plan.frames) if source.is_film else 1
+                return self._request.frames
+            pieces = count_frames(source, self._request.every, self._request.frames) if source.is_film else 1
             if pieces is None:
                 return None
             total += pieces

@@ -135,5 +135,6 @@ def _statistics(source: Path, found: Scan, totals: _Totals, listed: LabelList | 
         without_picture=sum(bool(item.missing) for item in found.annotated),
         unlabelled=len(found.unlabelled),
         not_labelme=len(found.not_labelme),
+        unreviewed=len(found.unreviewed),
         failures=tuple(totals.failures),
     )

@@ -77,6 +77,8 @@ class Statistics:
     without_picture   annotations whose picture is not there
     unlabelled        pictures without an annotation
     not_labelme       JSON files of another kind
+    unreviewed        annotations that still have the flag `predicted`: nobody has looked at them; None for a dataset,
+                      which does not know
     sides             the lists that a dataset has
     failures          files that could not be counted
     """
@@ -95,6 +97,7 @@ class Statistics:
     without_picture: int = 0
     unlabelled: int = 0
     not_labelme: int = 0
+    unreviewed: int | None = None
     sides: dict[str, SideFigures] = field(default_factory=dict)
     failures: tuple[Finding, ...] = ()
 
@@ -142,6 +145,7 @@ class Statistics:
             "without_picture": self.without_picture,
             "unlabelled": self.unlabelled,
             "not_labelme": self.not_labelme,
+            "unreviewed": self.unreviewed,
             "lists": {name: vars(side) for name, side in self.sides.items()},
             "failures": [item.as_dict() for item in self.failures],
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from toolkit.files import write_bytes
 from toolkit.labels.annotation import Annotation, Mask
-from toolkit.labels.labelme import PREDICTED
+from toolkit.labels.labelme_fields import PREDICTED
 from toolkit.labels.labelme_write import write_labelme
 from toolkit.labels.outline import Region
 from toolkit.labels.trace import trace

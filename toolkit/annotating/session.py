@@ -1,4 +1,4 @@
-"""Opening the labelme program on a folder, so that what a model predicted can be corrected where it lies.
+"""What labelme is opened on, so that what a model predicted can be corrected where it lies.
 
 labelme is told a folder of pictures and finds the annotation of `sub/x.jpg` as `sub/x.json` beside it. With `--output`
 it looks in another folder, but up to 7.8 by the picture's name alone, whatever its subfolder, and then opens and
@@ -6,33 +6,20 @@ saves one picture's shapes with another. So predictions, whose pictures lie else
 picture beside its annotation: every labelme since 5 opens those.
 """
 
-import json
 import os
-import re
-import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import AnnotationError, DataError, RunError, UsageError
-from toolkit.files import files_below, read_file
+from toolkit.annotating.predictions import ANNOTATIONS, MANIFEST, newest_prediction, prediction_of, read_manifest
+from toolkit.errors import AnnotationError, DataError, UsageError
+from toolkit.files import files_below
 from toolkit.labels.annotation import clean_label
 from toolkit.labels.classmap import BACKGROUND_LABEL, IGNORE_LABEL, ClassMap
 from toolkit.labels.labellist import read_label_list
 from toolkit.labels.labelme import is_annotation_file, read_labelme
-from toolkit.runs.folder import RUNS
 from toolkit.voc.layout import DEFAULT_ROOT, IMAGE_SUFFIXES
-
-_MANIFEST = "manifest.json"
-_PREDICTED = "labelme"
-"""The subfolder of a prediction in which its annotations lie."""
-_LARGEST_MANIFEST = 1 << 30
-
-FULL_NAMES = (7, 9)
-"""The release of labelme since which it looks for `x.png.json` beside `x.png`, too, not for `x.json` alone."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +32,7 @@ class Session:
     annotations   files that are there already
     links         pictures to be linked beside their annotations: (link, picture)
     lost          annotations without a picture of their name beside them, which labelme will not show
-    full_names    annotations named after their picture with its suffix, `x.png.json`: see FULL_NAMES
+    full_names    annotations named after their picture with its suffix, `x.png.json`, which not every labelme finds
     """
 
     path: Path
@@ -69,7 +56,7 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
     Nothing is written. Raises DataError if there is nothing to open, UsageError if labelme could not open it.
     """
     root = where if where is not None else newest_prediction()
-    if root.name == _MANIFEST and root.is_file() and _manifest(root.parent) is not None:
+    if root.name == MANIFEST and root.is_file() and read_manifest(root.parent) is not None:
         root = root.parent
     if root.is_file():
         is_annotation = is_annotation_file(root) and read_labelme(root, images=False) is not None
@@ -78,9 +65,9 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
         return Session(root, None, *_labels(root.parent, labels), (root,) if is_annotation_file(root) else ())
     if not root.is_dir():
         raise DataError(f"{root}: there is no such file or folder.")
-    prediction = _prediction_of(root)
+    prediction = prediction_of(root)
     if prediction == root:
-        root = root / _PREDICTED
+        root = root / ANNOTATIONS
         if not root.is_dir():
             raise DataError(f"{prediction}: holds no annotations. Predict once more with: --save labelme")
     annotations = tuple(path for path in files_below(root, (".json",)) if is_annotation_file(path))
@@ -102,17 +89,6 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
     links = [(path.with_name(f"{path.stem}{picture.suffix}"), picture) for path, picture in recorded.items()]
     lost = tuple(path for path in apart if path not in recorded)
     return Session(root, None, names, origin, annotations, tuple(links), lost, full_names)
-
-
-def newest_prediction() -> Path:
-    """The `runs/predict-N` with the highest N that holds annotations. Raises DataError if there is none."""
-    numbered = [(int(number), path) for path in RUNS.glob("predict-*") if (number := path.name[8:]).isdecimal()]
-    for _, path in sorted(numbered, reverse=True):
-        if (path / _PREDICTED).is_dir():
-            return path
-    raise DataError(
-        f"no prediction with annotations in {RUNS}. Make one with: seg predict PICTURES --save labelme; or name a folder."
-    )
 
 
 def link_pictures(links: Iterable[tuple[Path, Path]]) -> int:
@@ -141,62 +117,6 @@ def link_pictures(links: Iterable[tuple[Path, Path]]) -> int:
     return made
 
 
-def find_program() -> str:
-    """The labelme program: on the PATH or beside this Python. Raises UsageError saying how to install it."""
-    beside = Path(sys.executable).parent
-    found = shutil.which("labelme") or shutil.which("labelme", path=str(beside))
-    if found is None:
-        raise UsageError("labelme is not installed. Install it with: pip install 'seg-toolkit[labelme]'")
-    return found
-
-
-def command(program: str, session: Session, *, any_label: bool = False) -> list[str]:
-    """The command line that opens a session in this labelme, whose options differ from release to release.
-
-    any_label    other labels than those of the session may be given, too
-    """
-    known = _said_by(program, "--help")
-    words = [program, str(session.path.absolute())]
-    if session.output is not None:
-        words += ["--output", str(session.output.absolute())]
-    if session.labels is not None:
-        words += ["--labels", _as_argument(session)]
-        strict = next((option for option in ("--validate-label", "--validatelabel") if option in known), None)
-        if strict is not None and not any_label:
-            words += [strict, "exact"]
-    if "--nodata" in known:  # since 6 pictures are not copied into the annotations anyway
-        words.append("--nodata")
-    return words
-
-
-def release_of(program: str) -> tuple[int, ...]:
-    """The version of this labelme, (6, 3, 1); () if it does not say."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", _said_by(program, "--version"))
-    return tuple(int(part) for part in found.groups() if part) if found is not None else ()
-
-
-def require_display() -> None:
-    """Raise RunError where no window can be opened."""
-    wanted = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in wanted):
-        raise RunError(
-            "labelme needs a screen, and there is none here. Run this where you sit, or log in with: ssh -X. "
-            "--print shows the command."
-        )
-
-
-def start(words: Sequence[str]) -> None:
-    """Run labelme until its window is closed. Raises RunError if it failed; Ctrl-C closes it."""
-    with subprocess.Popen(words) as process:  # noqa: S603  # the program that the user has installed, without a shell
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            raise
-    if code:
-        raise RunError(f"labelme ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}; see above.")
-
-
 def states(folder: Path) -> dict[Path, tuple[int, int]]:
     """Time and size of each annotation in a folder, by which a changed one is told."""
     found = {}
@@ -207,28 +127,6 @@ def states(folder: Path) -> dict[Path, tuple[int, int]]:
             continue
         found[path] = (status.st_mtime_ns, status.st_size)
     return found
-
-
-def _prediction_of(folder: Path) -> Path | None:
-    """The prediction whose folder, whose `labelme` folder or a folder in that this is."""
-    at = folder.absolute()
-    if _manifest(folder) is not None:
-        return folder
-    for parent in at.parents:
-        if (at == parent / _PREDICTED or parent / _PREDICTED in at.parents) and _manifest(parent) is not None:
-            return parent
-    return None
-
-
-def _manifest(folder: Path) -> dict[str, object] | None:
-    path = folder / _MANIFEST
-    if not path.is_file():
-        return None
-    try:
-        values = json.loads(read_file(path, _LARGEST_MANIFEST, DataError))
-    except (DataError, ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) and "seg" in values else None
 
 
 def _picture_of(annotation: Path) -> Path | None:
@@ -268,10 +166,10 @@ def _labels(folder: Path, given: Path | None) -> tuple[tuple[str, ...] | None, P
     """What labelme should offer, and whose list that is: given, of the prediction, the folder or the default dataset."""
     if given is not None:
         return _offered(read_label_list(given).classes.names), given
-    prediction = _prediction_of(folder)
-    manifest = _manifest(prediction) if prediction is not None else None
+    prediction = prediction_of(folder)
+    manifest = read_manifest(prediction) if prediction is not None else None
     if prediction is not None and manifest is not None and (names := _names(manifest.get("classes"))):
-        return _offered(names), prediction / _MANIFEST
+        return _offered(names), prediction / MANIFEST
     for path in (folder / "class_names.txt", folder / "labels.txt", DEFAULT_ROOT / "class_names.txt"):
         if path.is_file():
             read = ClassMap.from_labels if path.name == "labels.txt" else ClassMap.read
@@ -288,29 +186,3 @@ def _names(values: object) -> tuple[str, ...]:
 def _offered(names: Sequence[str]) -> tuple[str, ...]:
     """The two labels with a meaning of their own come first, whether or not the list has them."""
     return (IGNORE_LABEL, BACKGROUND_LABEL, *(n for n in names if n not in (IGNORE_LABEL, BACKGROUND_LABEL)))
-
-
-def _as_argument(session: Session) -> str:
-    """labelme takes a list with commas, or a file with a label a line."""
-    assert session.labels is not None
-    if not any("," in label for label in session.labels):
-        return ",".join(session.labels)
-    if session.labels_from is not None and session.labels_from.suffix.lower() == ".txt":
-        return str(session.labels_from.absolute())
-    raise UsageError(
-        f"{session.labels_from}: a label holds a comma, which labelme takes for two labels. Write the labels into a "
-        "text file, one a line: --labels FILE.txt"
-    )
-
-
-def _said_by(program: str, option: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603  # as in `start`
-            [program, option], capture_output=True, text=True, errors="replace", timeout=120, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RunError(f"{program}: cannot be started ({error}).") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RunError(f"{program} does not start: {last}. Install it again: pip install 'seg-toolkit[labelme]'")
-    return done.stdout
