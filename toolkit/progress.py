@@ -21,6 +21,9 @@ class Progress:
     def advance(self, note: str = "") -> None:
         """One piece is done; `note` is a short state such as a loss."""
 
+    def part(self, share: float, note: str = "") -> None:
+        """Of the piece in work, which takes long, this much is done, 0 to 1; `note` is short."""
+
     def end(self) -> None:
         """The stage is over."""
 

@@ -19,6 +19,7 @@ from toolkit.labels.classmap import ClassMap
 from toolkit.prediction.films.writer import FilmWriter
 from toolkit.prediction.options import PredictOptions
 from toolkit.prediction.predictor import Predictor
+from toolkit.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,20 @@ def test_tiles_give_what_the_whole_gives(options: dict[str, Any]) -> None:
     np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-4)
     assert (one.mask == other.mask).mean() > 0.9999
     assert len(np.unique(one.mask)) == 3
+
+
+def test_a_large_picture_tells_how_many_of_its_tiles_are_done() -> None:
+    class Listener(Progress):
+        def part(self, share: float, note: str = "") -> None:
+            told.append((share, note))
+
+    told: list[tuple[float, str]] = []
+    predictor = Predictor(Near(), PredictOptions(tile=64, overlap=0.0, batch=2))
+    pictures = [predictor.prepare(picture(size)) for size in ((100, 200), (32, 32), (64, 192))]
+    predictor.see(pictures, progress=Listener())
+    # two rows of four tiles and one of three, two at a time; the small one is seen as a whole
+    assert [note for _, note in told] == [f"tile {n} of 11" for n in (2, 4, 6, 8, 10, 11)]
+    assert [share for share, _ in told] == pytest.approx([n / 11 for n in (2, 4, 6, 8, 10, 11)])
 
 
 def test_batches_of_mixed_sizes_give_what_single_pictures_give(predictor: Predictor) -> None:

@@ -12,6 +12,7 @@ from toolkit.errors import DataError, ImageError, RunError
 from toolkit.labels.classmap import ClassMap
 from toolkit.prediction.prediction import Prediction
 from toolkit.prediction.stream import stream
+from toolkit.progress import Progress
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -37,7 +38,7 @@ class Network:
         return Given(image)
 
     def see(
-        self, prepared: Sequence[Given], *, confidence: bool, probabilities: bool
+        self, prepared: Sequence[Given], *, confidence: bool, probabilities: bool, progress: Progress
     ) -> list[Callable[[], Prediction]]:
         self.groups.append(len(prepared))
         self.thread.add(threading.get_ident())

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from toolkit.errors import SegError
@@ -75,9 +75,8 @@ def make_progress() -> Progress:
 class _Lines(Progress):
     """A line when a stage begins, and one every ten seconds with an estimate."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._what, self._total, self._done = "", 0, 0
+    def __init__(self) -> None:
+        self._what, self._total, self._done = "", 0, 0.0
         self._began = self._last = 0.0
 
     def say(self, line: str) -> None:
@@ -87,20 +86,28 @@ class _Lines(Progress):
         complain(f"warning: {line}")
 
     def begin(self, what: str, total: int | None) -> None:
-        self._what, self._total, self._done = what, total or 0, 0
-        self._began = self._last = self._clock()
+        self._what, self._total, self._done = what, total or 0, 0.0
+        self._began = self._last = time.monotonic()
 
     def advance(self, note: str = "") -> None:
-        self._done += 1
-        now = self._clock()
-        if now - self._last < _SECONDS_BETWEEN_LINES or 0 < self._total <= self._done:
+        self._done = int(self._done) + 1.0
+        self._tell(note)
+
+    def part(self, share: float, note: str = "") -> None:
+        self._done = int(self._done) + min(share, 0.999)
+        self._tell(note)
+
+    def _tell(self, note: str) -> None:
+        now = time.monotonic()
+        if now - self._last < _SECONDS_BETWEEN_LINES or 0 < self._total <= self._done or not self._done:
             return
         self._last = now
+        note = f", {note}" if note else ""
         if not self._total:
-            complain(f"{self._what}: {self._done}{f', {note}' if note else ''}")
+            complain(f"{self._what}: {int(self._done)}{note}")
             return
         left = (now - self._began) / self._done * (self._total - self._done)
-        complain(f"{self._what}: {self._done} of {self._total}, about {left:.0f} s left{f', {note}' if note else ''}")
+        complain(f"{self._what}: {int(self._done)} of {self._total}, about {left:.0f} s left{note}")
 
 
 class _Bar(Progress):
@@ -112,6 +119,7 @@ class _Bar(Progress):
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar: Any = None
         self._task: Any = None
+        self._done = 0.0
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False)
@@ -124,6 +132,7 @@ class _Bar(Progress):
         from rich.progress import Progress as RichProgress
 
         self.end()
+        self._done = 0.0
         self._bar = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -137,8 +146,16 @@ class _Bar(Progress):
         self._bar.start()
 
     def advance(self, note: str = "") -> None:
+        self._done = int(self._done) + 1.0
+        self._move(note)
+
+    def part(self, share: float, note: str = "") -> None:
+        self._done = int(self._done) + min(share, 0.999)
+        self._move(note)
+
+    def _move(self, note: str) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, advance=1, note=note)
+            self._bar.update(self._task, completed=self._done, note=note)
 
     def end(self) -> None:
         if self._bar is not None:

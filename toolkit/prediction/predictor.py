@@ -22,7 +22,7 @@ from toolkit.prediction.prediction import Prediction
 from toolkit.prediction.prepared import Prepared, prepare
 from toolkit.prediction.sources import CAMERA, Source
 from toolkit.prediction.stream import stream
-from toolkit.prediction.tiles import blend
+from toolkit.prediction.tiles import Compute, Span, blend
 from toolkit.prediction.views import averaged_logits, views_of
 from toolkit.progress import SILENT, Progress
 from toolkit.voc.pixels import read_image
@@ -123,12 +123,17 @@ class Predictor:
         return prepare(image, self.preprocess, self.options)
 
     def see(
-        self, prepared: Sequence[Prepared], *, confidence: bool = False, probabilities: bool = False
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        confidence: bool = False,
+        probabilities: bool = False,
+        progress: Progress = SILENT,
     ) -> list[Callable[[], Prediction]]:
         """Have the network see pictures, those of one shape together.
 
         What is left to do with each, enlarging logits to masks, needs no network and may be done in another thread:
-        that is what is returned. Raises RunError if the memory is too small.
+        that is what is returned. `progress` is told of tiles. Raises RunError if the memory is too small.
         """
 
         def canvas(picture: Prepared) -> Canvas:
@@ -137,11 +142,20 @@ class Predictor:
             return Canvas(size, inner, len(self.classes), confidence=confidence, probabilities=probabilities)
 
         found: list[Callable[[], Prediction] | None] = [None] * len(prepared)
+        tiles, done = sum(rows.count * columns.count for rows, columns in _grids(prepared)), 0
+
+        def compute_tiles(images: torch.Tensor) -> torch.Tensor:
+            nonlocal done
+            logits = self._compute(images)
+            done += len(images)
+            progress.part(done / tiles, f"tile {done} of {tiles}")
+            return logits
+
         try:
             with torch.inference_mode():
                 for index, picture in enumerate(prepared):
                     if picture.tiles is not None:
-                        found[index] = _Tiled(self, picture, self._filled(picture, canvas(picture)))
+                        found[index] = _Tiled(self, picture, self._filled(picture, canvas(picture), compute_tiles))
                 for indices in _alike(prepared, self.batch):
                     images = np.stack([prepared[index].shown for index in indices])
                     for index, logits in zip(indices, self._compute(torch.from_numpy(images)), strict=True):
@@ -155,12 +169,12 @@ class Predictor:
             ) from None
         return [each for each in found if each is not None]
 
-    def _filled(self, picture: Prepared, canvas: Canvas) -> Canvas:
+    def _filled(self, picture: Prepared, canvas: Canvas, compute: Compute) -> Canvas:
         assert picture.tiles is not None
         blend(
             picture.shown,
             *picture.tiles,
-            self._compute,
+            compute,
             canvas.add,
             finer=self.preprocess.upscale,
             batch=self.batch,
@@ -210,6 +224,10 @@ def _prediction(predictor: Predictor, picture: Prepared, canvas: Canvas) -> Pred
         certainties=canvas.confidence,
         shares=canvas.probabilities,
     )
+
+
+def _grids(prepared: Sequence[Prepared]) -> list[tuple[Span, Span]]:
+    return [picture.tiles for picture in prepared if picture.tiles is not None]
 
 
 def _alike(prepared: Sequence[Prepared], batch: int) -> Iterator[list[int]]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from toolkit.errors import DataError
 from toolkit.prediction.prediction import Prediction
+from toolkit.progress import SILENT, Progress
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -39,7 +40,7 @@ class Sees(Protocol[P]):
     def prepare(self, image: npt.NDArray[np.uint8], /) -> P: ...
 
     def see(
-        self, prepared: Sequence[P], /, *, confidence: bool, probabilities: bool
+        self, prepared: Sequence[P], /, *, confidence: bool, probabilities: bool, progress: Progress
     ) -> list[Callable[[], Prediction]]: ...
 
 
@@ -51,11 +52,13 @@ def stream(
     finish: Callable[[Job, Prediction], Outcome],
     confidence: bool = False,
     probabilities: bool = False,
+    progress: Progress = SILENT,
 ) -> Iterator[tuple[Job, Outcome | DataError]]:
     """Predict pictures and do something with each prediction; gives the outcomes in the order of the jobs.
 
     read     gives the picture, uint8 (H, W, 3); a DataError that it raises is the job's outcome
     finish   receives the prediction; what it raises ends everything
+    progress is told how much of a large picture is done
 
     Both run in threads, the network in this one. A few pictures are in memory at a time, however many there are.
     """
@@ -88,7 +91,9 @@ def stream(
                 outcomes: list[P | DataError] = [_outcome(future) for _, future in group]
                 pictures = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
                 largest = max((picture.nbytes for picture in pictures), default=largest)
-                seen = iter(predictor.see(pictures, confidence=confidence, probabilities=probabilities))
+                seen = iter(
+                    predictor.see(pictures, confidence=confidence, probabilities=probabilities, progress=progress)
+                )
                 for (job, _), outcome in zip(group, outcomes, strict=True):
                     finishing.append(
                         (job, outcome if isinstance(outcome, DataError) else writers.submit(finished, job, next(seen)))

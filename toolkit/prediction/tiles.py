@@ -53,6 +53,10 @@ class Span:
         return cls(tuple(starts), length, whole)
 
     @property
+    def count(self) -> int:
+        return len(self.starts)
+
+    @property
     def steps(self) -> tuple[int, ...]:
         """How much of each tile no later one touches, from its start on."""
         following = (*self.starts[1:], self.starts[-1] + self.length)

@@ -56,6 +56,7 @@ class Work:
             finish=self._outputs.finish,
             confidence=kinds.confidence,
             probabilities=kinds.probabilities,
+            progress=self._progress,
         )
         try:
             try:
