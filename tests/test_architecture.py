@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,8 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path, *, inside_functions: bool) -> Iterator[str]:
+@cache
+def imports(path: Path, *, inside_functions: bool) -> tuple[str, ...]:
     """Imported modules; those only for the type checker do not count."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     type_checking = {
@@ -81,20 +82,22 @@ def imports(path: Path, *, inside_functions: bool) -> Iterator[str]:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
+    found: list[str] = []
     for node in ast.walk(tree):
         if id(node) in type_checking or (id(node) in local) != inside_functions:
             continue
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found += [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            found += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+    return tuple(found)
 
 
 def all_imports(path: Path) -> set[str]:
     return {*imports(path, inside_functions=False), *imports(path, inside_functions=True)}
 
 
+@cache
 def home(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split("."))
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
@@ -139,7 +142,7 @@ def test_no_rings_between_files() -> None:
 def test_imports_stand_at_the_top(path: Path) -> None:
     if room(path) == "cli" or path.name in LAZY_FILES:
         return
-    assert not list(imports(path, inside_functions=True))
+    assert not imports(path, inside_functions=True)
 
 
 def test_labelme_is_never_imported() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import VOCSegmentation
 
-from tests.cli.program import SAMPLE, seg
+from tests.cli.program import SAMPLE, seg, seg_program
 from tests.training.tiny import tiny_config
 from toolkit.training.run import train
 
@@ -27,10 +27,10 @@ SMALL = ("--size", "32", "--batch", "6", "--epochs", "1")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the chain has run, as typed but for pictures and epochs, which are as few as can be."""
     home = tmp_path_factory.mktemp("my photos Ünïcode")
-    seg(home, "convert", str(SAMPLE))
-    seg(home, "split", "--ratio", "0.9")
-    seg(home, "train", "--class-weights", "auto", *SMALL)
-    seg(home, "predict", str(SAMPLE))
+    seg_program(home, "convert", str(SAMPLE))
+    seg_program(home, "split", "--ratio", "0.9")
+    seg_program(home, "train", "--class-weights", "auto", *SMALL)
+    seg_program(home, "predict", str(SAMPLE))
     return home
 
 

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 from tests.annotations import annotated, content, shape, write_json
-from tests.cli.program import seg
+from tests.cli.program import seg, seg_program
 
 
 def test_predictions_that_nobody_has_looked_at(tmp_path: Path) -> None:
     for index in range(5):
         annotated(tmp_path / "in", f"p{index}", seed=7 * index, flags={"predicted": index > 0})
-    said = seg(tmp_path, "check", "in").stdout
+    said = seg_program(tmp_path, "check", "in").stdout
     assert "warning: predictions that nobody has looked at (4)" in said
     assert "in/p1.json: still has the flag 'predicted'." in said and "and 1 more (all with --json)" in said
     assert said.count("seg annotate LABELME_DIR") == said.count("--only-reviewed") == 1

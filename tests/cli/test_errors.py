@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.cli.program import SAMPLE, seg
+from tests.cli.program import SAMPLE, seg, seg_program
 
 
 def wrote_nothing(folder: Path, before: set[Path]) -> bool:
@@ -53,6 +53,14 @@ def expect(folder: Path, arguments: tuple[str, ...], code: int, *words: str) -> 
 )
 def test_in_an_empty_folder(tmp_path: Path, arguments: tuple[str, ...], code: int, words: tuple[str, ...]) -> None:
     expect(tmp_path, arguments, code, *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [(("train",), 1, "seg convert"), (("trian",), 2, "train"), (("train", "--epochs", "0"), 2, "at least 1")],
+)
+def test_the_program_ends_with_the_code(tmp_path: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    assert said in seg_program(tmp_path, *arguments, code=code).stderr
 
 
 def test_empty_folder(tmp_path: Path) -> None:
@@ -134,6 +142,6 @@ def test_picture_that_breaks_in_a_loader_process(tmp_path: Path, labelme_dir: Pa
     seg(tmp_path, "split")
     for picture in (tmp_path / "datasets/VOCdevkit/VOC2007/JPEGImages").iterdir():
         picture.write_bytes(picture.read_bytes()[:600])
-    done = seg(tmp_path, "train", "--model", "unet", "--width", "4", "--size", "32", "-j", "2", code=1)
+    done = seg_program(tmp_path, "train", "--model", "unet", "--width", "4", "--size", "32", "-j", "2", code=1)
     assert "cannot be decoded" in done.stderr.splitlines()[-1]
     assert "DataLoader" not in done.stderr

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import toolkit
-from tests.cli.program import seg
+from tests.cli.program import seg, seg_program
 from tests.runs.checkpoints import saved_checkpoint
 
 pytest.importorskip("ncnn")
@@ -22,13 +22,13 @@ def test_what_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
         (("export", "--weights", "m.safetensors", "--int8", "--precision", "fp16"), "contradict", 2),
         (("bench", "--model", "unet", "--weights", "m.safetensors"), "Give one of them", 2),
     ):
-        assert message in seg(tmp_path, *words, code=code).stderr
+        assert message in seg_program(tmp_path, *words, code=code).stderr
 
 
 @pytest.mark.slow  # five times torch
 def test_export_tells_what_it_wrote_and_seg_predicts_with_it(tmp_path: Path) -> None:
     saved_checkpoint(tmp_path / "m.safetensors")
-    done = seg(tmp_path, "export", "--weights", "m.safetensors", "-f", "ncnn", "--check", "1", "--json")
+    done = seg_program(tmp_path, "export", "--weights", "m.safetensors", "-f", "ncnn", "--check", "1", "--json")
     (item,) = json.loads(done.stdout)["files"]
     assert item["path"] == str(Path("export", "unet-m.ncnn.param"))
     assert item["agreement"] > 0.999

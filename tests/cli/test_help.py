@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import toolkit
-from tests.cli.program import seg
+from tests.cli.program import seg, seg_program
 from toolkit.models import MODELS
 from toolkit.models.build import build_model
 from toolkit.runs.config import TrainConfig
@@ -21,11 +21,11 @@ COMMANDS = (
 
 
 def test_version(tmp_path: Path) -> None:
-    assert seg(tmp_path, "--version").stdout.strip() == f"seg {toolkit.__version__}"
+    assert seg_program(tmp_path, "--version").stdout.strip() == f"seg {toolkit.__version__}"
 
 
 def test_every_command_is_listed_and_explains_itself(tmp_path: Path) -> None:
-    listing = seg(tmp_path, "--help").stdout
+    listing = seg_program(tmp_path, "--help").stdout
     for command in COMMANDS:
         assert re.search(rf"^  {command} ", listing, re.MULTILINE)
         assert "Usage: seg " in seg(tmp_path, command, "-h").stdout
@@ -42,7 +42,7 @@ def test_every_training_option_is_offered_with_its_default(tmp_path: Path) -> No
 
 
 def test_models_are_listed(tmp_path: Path) -> None:
-    listing = seg(tmp_path, "models").stdout
+    listing = seg_program(tmp_path, "models").stdout
     for name in MODELS:
         assert name in listing
 

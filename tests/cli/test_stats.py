@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from tests.annotations import annotated
-from tests.cli.program import SAMPLE, seg
+from tests.cli.program import SAMPLE, seg, seg_program
 from tests.datasets import write_voc
 
 
 def test_before_and_after_converting(tmp_path: Path) -> None:
-    before = seg(tmp_path, "stats", str(SAMPLE)).stdout
+    before = seg_program(tmp_path, "stats", str(SAMPLE)).stdout
     assert re.search(r"^class +id +shapes +images +pixels +share +smallest +median +largest$", before, re.MULTILINE)
     assert re.search(r"^gland +2 +16 +12 +106,302 +32\.277% ", before, re.MULTILINE)
     assert "25 annotations in " in before and "1 of them nothing but background" in before

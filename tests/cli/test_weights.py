@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.program import SAMPLE, seg
+from tests.cli.program import SAMPLE, seg, seg_program
 from tests.datasets import mask_of, write_list, write_mask, write_voc
 from toolkit.labels.classmap import ClassMap
 from toolkit.losses.class_weights import METHODS, class_weights
@@ -26,7 +26,7 @@ def test_every_method_of_the_sample_and_what_auto_takes(tmp_path: Path) -> None:
     assert said.strip().endswith("train.txt: there is no such list. Make it with: seg split datasets/VOCdevkit/VOC2007")
     root = tmp_path / "datasets" / "VOCdevkit" / "VOC2007"
     write_list(root, "train", sorted(path.stem for path in (root / "JPEGImages").iterdir()))
-    done = seg(tmp_path, "weights")
+    done = seg_program(tmp_path, "weights")
     assert re.search(rf"^class +pixels +share +images +{' +'.join(METHODS)}$", done.stdout, re.MULTILINE)
     assert re.search(r"^coin +39,977 +12\.138% +12 +2\.75 +1\.73 +1\.49 +2\.34 +2\.04$", done.stdout, re.MULTILINE)
     assert "25 training images, 329,344 pixels counted" in done.stdout

@@ -1,7 +1,10 @@
 """Every format: the same numbers as PyTorch's own, the same card, and nothing done to whoever opens a bad file."""
 
+import contextlib
+import io
 import json
 import pickle
+import re
 import shutil
 import sys
 import zipfile
@@ -13,8 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.engines.small import NAMES, PREPROCESS, SIZES, Files, card, pictures, small_model, truth
+from tests.exporting.scenes import photograph
 from toolkit.data.preprocess import Preprocess
 from toolkit.engines import ENGINES, FORMATS
 from toolkit.engines.base import Engine, ModelCard
@@ -109,6 +114,48 @@ def test_onnx_is_for_others_too(files: Files) -> None:
     about = json.loads(session.get_modelmeta().custom_metadata_map["seg"])
     assert (tuple(about["classes"]), about["preprocess"]["size"]) == (NAMES, 64)
     assert session.get_inputs()[0].shape == ["batch", "8*rows", "8*columns", 3]
+
+
+def test_the_example_of_the_docs_predicts_without_seg(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/export.md, run as it stands, with a model whose masks are finer than its pictures."""
+    pytest.importorskip("onnxruntime")
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "toolkit" not in example
+    shutil.copy(files("onnx", raw_input=True)[0], tmp_path / "model.onnx")
+    Image.fromarray(photograph((50, 64))).save(tmp_path / "photo.jpg")  # 64: nothing is resized
+    with Image.open(tmp_path / "photo.jpg") as image:
+        pixels = np.array(image)
+    monkeypatch.chdir(tmp_path)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example, "docs/export.md", "exec"), {})
+
+    logits = truth(torch.from_numpy(PREPROCESS.fit(pixels))[None])[:, :, :100, :128]
+    expected = logits[0].argmax(0).numpy()
+    with Image.open(tmp_path / "mask.png") as mask:
+        found = np.array(mask)
+        assert mask.getpalette()[3:6] == card().classes.colors[1].tolist()  # type: ignore[index]
+    assert found.shape == (50, 64)
+    assert (found == expected[1::2, 1::2]).mean() > 0.999  # the middle of 2 x 2, as Pillow takes the nearest
+    assert len(np.unique(expected)) > 1
+    assert printed.getvalue().strip() == str([NAMES[k] for k in np.unique(found)])
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda", "cuda:x"])
+def test_onnxruntime_names_the_devices_it_lacks(files: Files, device: str) -> None:
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(UsageError, match="device"):
+        open_engine(files("onnx")[0], engine="onnxruntime", device=device)
+
+
+def test_onnx_goes_to_openvino_where_nothing_else_is_installed(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    path = files("onnx")[0]
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert open_engine(path).name == "openvino"
 
 
 def test_nobody_is_told_that_openvino_is_used(files: Files) -> None:

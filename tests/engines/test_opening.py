@@ -100,13 +100,6 @@ def test_what_cannot_be_is_refused(checkpoint: Path, given: dict[str, Any], says
         open_engine(checkpoint, **given)
 
 
-@pytest.mark.parametrize("device", ["tpu", "cuda", "cuda:x"])
-def test_onnxruntime_names_the_devices_it_lacks(files: Files, device: str) -> None:
-    pytest.importorskip("onnxruntime")
-    with pytest.raises(UsageError, match="device"):
-        open_engine(files("onnx")[0], engine="onnxruntime", device=device)
-
-
 def test_an_engine_refuses_formats_that_it_does_not_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"torch does not read onnx files\. Use onnxruntime or openvino"):
         open_engine(tmp_path / "model.onnx", engine="torch")
@@ -126,13 +119,6 @@ def test_a_missing_converter_names_the_line_that_installs_it(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UsageError, match=r'onnxscript is needed.*pip install "seg-toolkit\[export\]"'):
         load_writer("onnx")
-
-
-def test_onnx_goes_to_openvino_where_nothing_else_is_installed(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("openvino")
-    path = files("onnx")[0]
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert open_engine(path).name == "openvino"
 
 
 def test_a_checkpoint_of_somebodys_code_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from PIL import Image
 from tests.datasets import NAMES, stems_of, write_voc
 from tests.runs.checkpoints import tiny_checkpoint
 from tests.training.tiny import Listener
-from toolkit.engines.opening import load_writer, open_engine
+from toolkit.engines.base import ModelCard
+from toolkit.engines.opening import Writer, load_writer, open_engine
 from toolkit.errors import DataError, RunError, UsageError
 from toolkit.exporting import export as exporting
 from toolkit.exporting.export import export
 from toolkit.exporting.options import ExportOptions
+from toolkit.models.base import SegmentationModel
 from toolkit.runs.folder import RunFolder
 
 pytest.importorskip("ncnn")
@@ -46,22 +49,32 @@ def run(tmp_path: Path, dataset: Path) -> RunFolder:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def onnx_is_written_once(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """PyTorch's exporter takes ten seconds; int8 begins with what it writes."""
-    from toolkit.engines import onnx_file
+def files_are_written_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """PyTorch's exporter takes seconds, ncnn's a process; all runs here have the same weights."""
+    from toolkit.engines import ncnn_file, onnx_file
 
-    original, folder = onnx_file.write, tmp_path_factory.mktemp("onnx")
-    patch = pytest.MonkeyPatch()
+    with pytest.MonkeyPatch.context() as patch:
+        for module, suffix in ((onnx_file, ".onnx"), (ncnn_file, ".ncnn.param")):
+            patch.setattr(module, "write", once(module.write, suffix, tmp_path_factory.mktemp("written")))
+        yield
 
-    def write(model: torch.nn.Module, card: object, path: Path) -> tuple[Path, ...]:
-        kept = folder / f"{getattr(card, 'raw_input', False)}.onnx"
-        if not kept.exists():
-            original(model, card, kept)  # type: ignore[arg-type]
+
+def once(write: Writer, suffix: str, folder: Path) -> Writer:
+    """A writer that copies what `write` made of the same model before, under the name that is asked for."""
+    made: dict[str, tuple[Path, ...]] = {}
+
+    def copied(model: SegmentationModel, card: ModelCard, path: Path) -> tuple[Path, ...]:
+        weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+        key = f"{card.as_json()} {zlib.crc32(weights)}"
+        if key not in made:
+            made[key] = write(model, card, folder / f"{len(made)}" / f"kept{suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(kept, path)
-        return (path,)
+        stem = path.name.removesuffix(suffix)
+        return tuple(
+            Path(shutil.copy(kept, path.parent / f"{stem}{kept.name.removeprefix('kept')}")) for kept in made[key]
+        )
 
-    patch.setattr(onnx_file, "write", write)
+    return copied
 
 
 def test_every_file_is_compared_and_opens_again(run: RunFolder, dataset: Path) -> None:

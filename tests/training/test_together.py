@@ -41,29 +41,38 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def run_on_nodes(nodes: int, each: int, folder: Path) -> list[dict[str, Any]]:
-    """What each process of tests.training.together found, on so many machines that are all this one."""
+def run_on_nodes(folder: Path, *, torchrun: bool = False) -> list[dict[str, Any]]:
+    """What each process of tests.training.together found, on two machines that are both this one.
+
+    torchrun   start it, which takes two more processes with torch in them; else what it does: setting variables
+    """
     dataset, out = dataset_with_a_jpeg(folder), folder / "out"
     out.mkdir()
     port = free_port()
+    meeting = ("--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", str(port))
+    shared = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
     started = [
         subprocess.Popen(
             [
-                *(sys.executable, "-m", "torch.distributed.run", "--nnodes", str(nodes), "--node-rank", str(node)),
-                *("--nproc-per-node", str(each), "--master-addr", "127.0.0.1", "--master-port", str(port)),
-                *("-m", "tests.training.together", str(dataset), str(out)),
+                *(sys.executable, "-m"),
+                *(("torch.distributed.run", *meeting, "--node-rank", str(node), "-m") if torchrun else ()),
+                *("tests.training.together", str(dataset), str(out)),
             ],
             cwd=ROOT,
-            env={**environment(), "OMP_NUM_THREADS": "1"},
+            env={
+                **environment(),
+                "OMP_NUM_THREADS": "1",
+                **({} if torchrun else {**shared, "MASTER_PORT": str(port), "RANK": str(node)}),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for node in range(nodes)
+        for node in range(2)
     ]
     said = [process.communicate(timeout=200)[0] for process in started]
     # torchrun's own farewell between two machines fails now and then when they are busy: what counts is what they did
-    found = [out / f"rank-{rank}.json" for rank in range(nodes * each)]
+    found = [out / f"rank-{rank}.json" for rank in range(2)]
     assert all(path.is_file() for path in found), "\n".join(said)
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
@@ -71,7 +80,14 @@ def run_on_nodes(nodes: int, each: int, folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """On two machines that are one; `seg train --device`, below, is the case of one machine."""
-    return run_on_nodes(2, 1, tmp_path_factory.mktemp("together"))
+    return run_on_nodes(tmp_path_factory.mktemp("together"))
+
+
+@pytest.mark.slow  # the same again, but for who sets the variables
+def test_torchrun_starts_them_alike(together: list[dict[str, Any]], tmp_path: Path) -> None:
+    main, other = run_on_nodes(tmp_path, torchrun=True)
+    assert main["resumed"] == main["whole"] == together[0]["whole"]
+    assert other["stopped"] == together[1]["stopped"]
 
 
 def test_stopped_and_resumed_ends_with_the_same_bytes(together: list[dict[str, Any]]) -> None:
