@@ -53,9 +53,9 @@ def example(card: ModelCard) -> torch.Tensor:
     return _noise(card, *_EXAMPLE)
 
 
-def unseen(card: ModelCard) -> tuple[torch.Tensor, ...]:
-    """Inputs of other sizes and numbers of pictures, to compare with."""
-    return tuple(_noise(card, *shape) for shape in _CHECKED)
+def unseen(card: ModelCard, seed: int = 0) -> tuple[torch.Tensor, ...]:
+    """Inputs of other sizes and numbers of pictures, to compare with; the same sizes with each seed."""
+    return tuple(_noise(card, *shape, seed) for shape in _CHECKED)
 
 
 def network_input(card: ModelCard, images: torch.Tensor) -> torch.Tensor:
@@ -70,8 +70,8 @@ def dynamic_shapes(card: ModelCard) -> dict[int, Any]:
     return {0: batch, first: card.preprocess.stride * rows, first + 1: card.preprocess.stride * columns}
 
 
-def _noise(card: ModelCard, pictures: int, rows: int, columns: int) -> torch.Tensor:
+def _noise(card: ModelCard, pictures: int, rows: int, columns: int, seed: int = 0) -> torch.Tensor:
     stride = card.preprocess.stride
     size = (pictures, rows * stride, columns * stride, 3)
-    images = torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
     return network_input(card, images)
