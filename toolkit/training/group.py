@@ -8,8 +8,10 @@ then all processes can agree first whether the step counts, and one that ran out
 was asked to stop does not leave the others waiting.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -17,12 +19,13 @@ from typing import Any, NoReturn, TypeVar
 import torch
 import torch.distributed as dist
 
-from toolkit.errors import SegError, StoppedWithOthers, UsageError
+from toolkit.errors import RunError, SegError, StoppedWithOthers, UsageError
 from toolkit.training.launch import is_one_of_several
 
 T = TypeVar("T")
 
 _PATIENCE = timedelta(days=1)  # the others wait while the first one fills a cache; whoever launched them sees who died
+_GONE = re.compile(r"Connection (closed|reset) by peer|Broken pipe|remote process exited", re.IGNORECASE)
 _BUCKET = 8_000_000  # numbers that travel at a time: enough to be quick, little beside the weights
 
 
@@ -44,7 +47,8 @@ class Group:
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Add a tensor up over all processes, in place."""
         if self.world > 1:
-            dist.all_reduce(tensor)
+            with self._meeting():
+                dist.all_reduce(tensor)
         return tensor
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
@@ -90,7 +94,8 @@ class Group:
         if self.world == 1:
             return here
         value = torch.tensor(float(here))
-        dist.all_reduce(value, dist.ReduceOp.MAX)
+        with self._meeting():
+            dist.all_reduce(value, dist.ReduceOp.MAX)
         return float(value)
 
     def share(self, value: T) -> T:
@@ -98,7 +103,8 @@ class Group:
         if self.world == 1:
             return value
         box: list[Any] = [value if self.is_main else None]
-        dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
+        with self._meeting():
+            dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
         shared: T = box[0]
         return shared
 
@@ -107,7 +113,8 @@ class Group:
         if self.world == 1:
             return values
         lists: list[Any] = [None] * self.world
-        dist.all_gather_object(lists, values)
+        with self._meeting():
+            dist.all_gather_object(lists, values)
         return [text for each in lists for text in each]
 
     def on_main(self, work: Callable[[], T]) -> T:
@@ -160,8 +167,23 @@ class Group:
     def give_all(self, tensors: Iterable[torch.Tensor]) -> None:
         """Bring tensors, in place, to what they are in the main process."""
         if self.world > 1:
-            for tensor in tensors:
-                dist.broadcast(tensor, 0)
+            with self._meeting():
+                for tensor in tensors:
+                    dist.broadcast(tensor, 0)
+
+    @contextlib.contextmanager
+    def _meeting(self) -> Iterator[None]:
+        """A process that is gone, or that had the others' answer and left first, is no fault of this one."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not _GONE.search(str(error)):
+                raise
+            self.fail(
+                RunError(
+                    "another process that shares the work is gone. If it said why, it stands above; else it was killed."
+                )
+            )
 
     def agree(self, failed: SegError | None) -> None:
         """Raise in every process if any has failed: its own error where it failed, StoppedWithOthers elsewhere."""
