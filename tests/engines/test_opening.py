@@ -8,7 +8,8 @@ import torch
 from tests.engines.small import Files, pictures, saved, truth
 from tests.runs.checkpoints import saved_checkpoint
 from toolkit.engines import ENGINES, FORMATS
-from toolkit.engines.opening import find_model, format_of, load_writer, open_engine
+from toolkit.engines.naming import format_of
+from toolkit.engines.opening import find_model, load_writer, open_engine
 from toolkit.errors import CheckpointError, UsageError
 from toolkit.progress import Progress
 

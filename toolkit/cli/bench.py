@@ -25,7 +25,10 @@ def bench(
         str | None,
         typer.Option(help="A model of seg models, with random weights, instead of a trained one.", show_default=False),
     ] = None,
-    classes: Annotated[int, typer.Option(min=2, max=255, help="With --model: classes.")] = 21,
+    classes: Annotated[
+        int | None,
+        typer.Option(min=2, max=255, help="With --model: classes. [default: 21]", show_default=False),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -49,6 +52,8 @@ def bench(
     """Time a model on this machine with every engine that is installed, in every precision."""
     if model is not None and (run is not None or weights is not None):
         raise UsageError("model, run and weights each name what to time. Give one of them.")
+    if classes is not None and model is None:
+        raise UsageError("classes needs --model: a trained model has its own.")
     if model is not None:
         from toolkit.models import MODELS
         from toolkit.models.entry import choose_model
@@ -69,9 +74,13 @@ def bench(
         )
     else:
         report = bench_model(
-            str(model), classes, size=size or 512, images=images, rounds=rounds, int8=int8, progress=progress
+            str(model), classes or 21, size=size or 512, images=images, rounds=rounds, int8=int8, progress=progress
         )
     show_json(report.as_dict()) if as_json else show(_table(report))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _table(report: "BenchReport") -> str:
@@ -99,7 +108,7 @@ def _table(report: "BenchReport") -> str:
     ]
     lines += [f"not measured: {name}: {reason}" for name, reason in report.missing.items()]
     lines.append(
-        f"{report.model}, {report.size} x {report.size} pixels, {report.rounds} rounds on {report.origin}; "
-        f"{report.threads} threads, {report.machine}; speed: times as fast as the first line"
+        f"{report.model}, {report.size} x {report.size} pixels, {_count(report.rounds, 'round')} on {report.origin}; "
+        f"{_count(report.threads, 'thread')}, {report.machine}; speed: times as fast as the first line"
     )
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from toolkit.cli.options import AllowCode
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from toolkit.exporting.report import ExportReport
+    from toolkit.exporting.report import Computed, ExportReport
 
 
 def export(
@@ -38,7 +38,10 @@ def export(
             "--int8", help="8-bit numbers, ranges from training images: a quarter of the size, quick (onnx, openvino)."
         ),
     ] = False,
-    calibrate: Annotated[int, typer.Option(min=1, max=10_000, help="With --int8: training images.")] = 32,
+    calibrate: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="With --int8: training images. [default: 32]", show_default=False),
+    ] = None,
     with_preprocess: Annotated[
         bool,
         typer.Option("--with-preprocess", help="The file takes uint8 RGB (N, h, w, 3) and normalises by itself."),
@@ -79,20 +82,24 @@ def export(
     """Write a model for other programs, each file compared with PyTorch before it is kept."""
     # what can be refused is refused before torch is imported, which takes seconds
     from toolkit.exporting.options import ExportOptions
-    from toolkit.exporting.targets import find_checkpoint, require_formats
+    from toolkit.exporting.targets import find_checkpoint, require_formats, require_name
 
     if int8 and precision not in (None, "int8"):
         raise UsageError(f"int8 and precision {precision} contradict each other. Give one of them.")
+    numbers = "int8" if int8 else precision or "fp32"
+    if calibrate is not None and numbers != "int8":
+        raise UsageError("calibrate needs --int8, which alone takes the ranges of its numbers from pictures.")
     options = ExportOptions(
-        precision="int8" if int8 else precision or "fp32",
+        precision=numbers,
         raw_input=with_preprocess,
         check=check,
-        calibrate=calibrate,
+        calibrate=32 if calibrate is None else calibrate,
         tolerance=tolerance,
         overwrite=overwrite,
     )
     kinds = [kind.strip() for kind in formats.split(",") if kind.strip()]
     require_formats(kinds, options)
+    require_name(name)
     checkpoint = find_checkpoint(run, weights)
 
     from toolkit.exporting import export as job
@@ -114,32 +121,41 @@ def export(
 
 
 def _table(report: "ExportReport") -> str:
-    rows = [("file", "MB", "computed by", "logits differ", "same class", "worst", "speed", "mIoU")]
-    if report.miou is not None:
-        rows.append((str(report.checkpoint), "", "torch, fp32", "", "", "", "1.00", f"{report.miou:.4f}"))
+    rows: list[tuple[str, ...]] = [
+        ("file", "MB", "holds", "computed by", "logits differ", "same class", "worst", "speed", "mIoU")
+    ]
+    score = "" if report.miou is None else f"{report.miou:.4f}"
+    rows.append((str(report.checkpoint), "", "", "torch, plain, fp32", "", "", "", "1.00", score))
     for item in report.files:
-        rows.append(
-            (
-                str(item.path),
-                f"{item.size / 1e6:.1f}",
-                item.engine,
-                f"{item.difference:.1e}",
-                f"{item.agreement:.4%}",
-                f"{item.worst_agreement:.4%}",
-                f"{item.speed:.2f}",
-                "" if item.miou is None or report.miou is None else f"{item.miou:.4f} ({item.miou - report.miou:+.4f})",
-            )
-        )
+        rows.append((str(item.path), f"{item.size / 1e6:.1f}", item.precision, *_cells(item, report.miou)))
+        if item.predicting is not None:
+            rows.append(("  in seg predict", "", "", *_cells(item.predicting, report.miou)))
     used = [column for column in range(len(rows[0])) if any(row[column] for row in rows[1:])]
     widths = {column: max(len(row[column]) for row in rows) for column in used}
     lines = [
         "  ".join(
-            row[column].ljust(widths[column]) if column in (0, 2) else row[column].rjust(widths[column])
+            row[column].ljust(widths[column]) if column in (0, 2, 3) else row[column].rjust(widths[column])
             for column in used
         ).rstrip()
         for row in rows
     ]
-    lines.append(f"compared with PyTorch in fp32 on {report.pictures} pictures ({report.origin}); speed: times as fast")
+    number = f"{report.pictures} picture{'' if report.pictures == 1 else 's'}"
+    lines.append(f"compared with PyTorch in fp32 on {number} ({report.origin}); speed: times as fast")
+    if any(item.predicting is not None for item in report.files):
+        lines.append(
+            "in seg predict: in the numbers that it takes on this CPU, for speed; --precision fp32 takes others"
+        )
     if report.calibrated_on:
-        lines.append(f"int8 ranges from {report.calibrated_on} pictures")
+        lines.append(f"int8 ranges from {report.calibrated_on} picture{'' if report.calibrated_on == 1 else 's'}")
     return "\n".join(lines)
+
+
+def _cells(found: "Computed", miou: float | None) -> tuple[str, ...]:
+    return (
+        found.engine,
+        f"{found.difference:.1e}",
+        f"{found.agreement:.4%}",
+        f"{found.worst_agreement:.4%}",
+        f"{found.speed:.2f}",
+        "" if found.miou is None or miou is None else f"{found.miou:.4f} ({found.miou - miou:+.4f})",
+    )

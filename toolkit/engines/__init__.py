@@ -106,6 +106,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             "toolkit.engines.openvino_file:write",
             "OpenVINO, for Intel and AMD CPUs",
             suffix=".xml",
+            companions=(".bin",),
             needs=("openvino",),
         ),
         "ncnn": FormatEntry(

@@ -10,6 +10,7 @@ import torch
 from toolkit.data.preprocess import Preprocess
 from toolkit.engines.precision import PRECISIONS
 from toolkit.errors import CheckpointError, DataError
+from toolkit.labels.annotation import clean_label
 from toolkit.labels.classmap import ClassMap
 
 CARD_KEY = "seg"
@@ -55,27 +56,70 @@ class ModelCard:
         """The inverse of `as_json`. Raises CheckpointError naming the file."""
         try:
             values: dict[str, Any] = json.loads(text)
+            if type(values["format"]) is not int:
+                raise ValueError("its format is no number")
             if values["format"] != _FORMAT:
                 raise CheckpointError(
                     f"{path}: its description has format {values['format']}, this version reads {_FORMAT}. "
                     "Update seg-toolkit."
                 )
             return cls(
-                classes=ClassMap(tuple(str(name) for name in values["classes"])),
+                classes=class_map(values["classes"]),
                 preprocess=Preprocess.from_dict(values["preprocess"]),
-                model=str(values["model"]),
-                raw_input=bool(values["raw_input"]),
+                model=_printable(values["model"]),
+                raw_input=_flag(values["raw_input"]),
                 precision=_one_of(values["precision"], PRECISIONS),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, DataError) as error:
-            if isinstance(error, CheckpointError):
-                raise
-            raise CheckpointError(f"{path}: its description is damaged ({error!r}). Export the model again.") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, DataError) as error:
+            raise CheckpointError(
+                f"{path}: its description is damaged ({_reason(error)}). Export the model again."
+            ) from None
+
+
+def class_map(names: Any) -> ClassMap:
+    """The classes that a file names. Raises ValueError unless they are names as `class_names.txt` may hold them."""
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("its classes are no list of names")
+    for index, name in enumerate(names):
+        # half a character, which JSON can hold, could be neither printed nor written
+        if not name or clean_label(name) != name or any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise ValueError(f"the name of class {index} is empty, or holds what no name may: {ascii(name)[:80]}")
+    try:
+        return ClassMap(tuple(names))
+    except DataError as error:
+        raise ValueError(str(error).partition(". ")[0]) from None
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a description, for people who do not read Python."""
+    match error:
+        case KeyError():
+            return f"'{error.args[0]}' is missing"
+        case json.JSONDecodeError():
+            return "it is no JSON"
+        case RecursionError():
+            return "it is nested too deeply"
+        case TypeError() | AttributeError() | OverflowError():
+            return "it holds another kind of value than is expected"
+        case _:
+            return " ".join(str(error).split())[:200]
+
+
+def _printable(text: Any) -> str:
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError("its model is no name")
+    return text
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("raw_input is neither true nor false")
+    return value
 
 
 def _one_of(value: Any, known: tuple[str, ...]) -> str:
     if value not in known:
-        raise ValueError(f"precision {value!r}")
+        raise ValueError(f"its precision is none of {', '.join(known)}")
     return str(value)
 
 

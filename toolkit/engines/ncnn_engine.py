@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from toolkit.engines.base import Engine, ModelCard
+from toolkit.engines.naming import require_beside
 from toolkit.engines.precision import settle_precision
 from toolkit.errors import CheckpointError, RunError, UsageError
 from toolkit.files import read_file
@@ -61,6 +62,7 @@ def open_model(path: Path, *, precision: str = "auto", device: str = "auto") -> 
     if device not in ("auto", "cpu"):
         raise UsageError(f"device: ncnn computes on the cpu here, not on '{device}'.")
     chosen = settle_precision("ncnn", precision, ("fp32", "bf16"), "Other formats offer other ones.")
+    require_beside(path, weights_of(path), card_of(path))
     text = read_file(path, _LARGEST_TEXT, CheckpointError)
     weights = read_file(weights_of(path), _LARGEST_WEIGHTS, CheckpointError)
     about = read_file(card_of(path), _LARGEST_TEXT, CheckpointError).decode("utf-8", "replace")

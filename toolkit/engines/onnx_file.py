@@ -15,9 +15,11 @@ import torch
 
 from toolkit.engines.agreement import require_same
 from toolkit.engines.base import CARD_KEY, ModelCard
+from toolkit.engines.naming import weights_of
 from toolkit.engines.network import INPUT, OUTPUT
 from toolkit.engines.outcome import short, without_log
 from toolkit.engines.placing import placing
+from toolkit.engines.seal import seal, text_with_room
 from toolkit.engines.torch_export import exported
 from toolkit.errors import RunError, UsageError
 from toolkit.models.base import SegmentationModel
@@ -27,14 +29,18 @@ WITH = f"onnx {onnx.__version__}, onnxscript {onnxscript.__version__}"
 
 _LENGTHS = ("batch", "rows", "columns")
 
+_OLDEST = (2, 8)
+"""Of PyTorch: the exporters of 2.6 and 2.7 fail inside, for reasons that say nothing."""
+
 
 def write(model: SegmentationModel, card: ModelCard, path: Path) -> tuple[Path, ...]:
     """Write one file; of a network of 2 GB and more, the weights into a second one, `path` with `.data` appended.
 
-    Raises UsageError for weights but of fp32, RunError if the model cannot be expressed.
+    Raises UsageError for weights but of fp32, RunError if the model cannot be expressed or PyTorch is too old.
     """
     if card.precision != "fp32":
         raise UsageError(f"precision: onnx files are written in fp32, not {card.precision}. int8: seg export --int8.")
+    _require_new_enough()
     program = exported(model, card, plain_pooling=True)
     with warnings.catch_warnings(), without_log():
         warnings.simplefilter("ignore")  # of PyTorch's own parts, about each other
@@ -47,13 +53,22 @@ def write(model: SegmentationModel, card: ModelCard, path: Path) -> tuple[Path, 
             raise RunError(f"onnx: {card.model} cannot be expressed: {reason} Choose another format.") from None
     if converted is None:
         raise RunError(f"onnx: {card.model} cannot be expressed. Choose another format.")
-    converted.model.metadata_props[CARD_KEY] = card.as_json()
+    converted.model.metadata_props[CARD_KEY] = text_with_room(card)
     _tidy(converted.model.graph)
     with placing(path) as folder:
         converted.save(folder / path.name, external_data=False)
         _require_same(model, card, folder / path.name)
-        others = sorted(file.name for file in folder.iterdir() if file.name != path.name)
-    return path, *(path.with_name(name) for name in others)
+        seal(folder / path.name)
+        large = (folder / weights_of(path).name).exists()
+    return (path, weights_of(path)) if large else (path,)
+
+
+def _require_new_enough() -> None:
+    if tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2]) < _OLDEST:
+        raise RunError(
+            f"onnx: needs PyTorch {'.'.join(map(str, _OLDEST))} or newer, this is {torch.__version__}. "
+            "Update it, or choose another format."
+        )
 
 
 def _require_same(model: SegmentationModel, card: ModelCard, path: Path) -> None:

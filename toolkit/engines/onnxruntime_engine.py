@@ -10,8 +10,8 @@ from toolkit.engines.base import CARD_KEY, Engine, ModelCard
 from toolkit.engines.network import network_input
 from toolkit.engines.outcome import require_logits, short
 from toolkit.engines.precision import settle_precision
+from toolkit.engines.seal import require_sound
 from toolkit.errors import CheckpointError, RunError, UsageError
-from toolkit.runs.integrity import require_file
 
 onnxruntime.disable_telemetry_events()  # which its makers' builds for Windows send
 
@@ -36,12 +36,17 @@ class OnnxRuntimeEngine(Engine):
         options.enable_mem_pattern = False
         # between pictures, its threads would wait busily for the next one, on cores that reading and writing need
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        require_file(path, "there is no such file.")
+        require_sound(path)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+            self._session = onnxruntime.InferenceSession(
+                str(path),
+                options,
+                providers=[provider],
+                enable_fallback=False,  # to the CPU, of which it would print that
+            )
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # each kind of failure is a class of its own
-            raise CheckpointError(f"{path}: ONNX Runtime cannot open it ({short(error)}).") from None
+            raise CheckpointError(f"{path}: ONNX Runtime cannot open it ({short(error)}). Export it again.") from None
         if CARD_KEY not in metadata:
             raise CheckpointError(f"{path}: was not written by seg: it names no classes (no metadata '{CARD_KEY}').")
         self.card = ModelCard.from_json(metadata[CARD_KEY], path)

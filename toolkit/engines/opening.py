@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.engines import ENGINES, EXTRA, FORMATS, EngineEntry, FormatEntry
-from toolkit.engines.base import Engine, ModelCard
+from toolkit.engines.base import Engine, ModelCard, class_map
+from toolkit.engines.naming import ends_of, format_of, refuse_companion
 from toolkit.engines.precision import require_precision, settle_precision
 from toolkit.errors import CheckpointError, UsageError
 from toolkit.models.base import SegmentationModel
@@ -43,6 +44,7 @@ def open_engine(
         ENGINES.entry(engine)
     require_precision(precision)
     file = find_model(path)
+    refuse_companion(file)
     kind = format_of(file)
     if kind is None:
         return _open_checkpoint(file, "torch" if engine == "auto" else engine, precision, device, allow_code, progress)
@@ -66,7 +68,7 @@ def find_model(path: Path) -> Path:
     best = path / "weights" / "best.safetensors"
     if best.exists():
         return best
-    suffixes = (CHECKPOINT, *(end for name in FORMATS for end in _ends(name)))
+    suffixes = (CHECKPOINT, *(end for name in FORMATS for end in ends_of(name)))
     try:
         models = sorted(file for file in path.iterdir() if file.name.lower().endswith(suffixes))
     except OSError as error:
@@ -80,18 +82,16 @@ def find_model(path: Path) -> Path:
     return models[0]
 
 
-def format_of(path: Path) -> str | None:
-    """The name in FORMATS of a file, by the end of its name; None for any other, which is taken for a checkpoint."""
-    name = path.name.lower()
-    return next((entry for entry in FORMATS if name.endswith(_ends(entry))), None)
-
-
 def read_checkpoint(path: Path, *, allow_code: bool = False) -> tuple[SegmentationModel, ModelCard]:
     """The model of a checkpoint file, in evaluation mode on the CPU, and its card.
 
     Raises CheckpointError if it cannot be used.
     """
     saved = Checkpoint.load(path)
+    try:
+        class_map(saved.classes.names)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its description is damaged ({error}). Use another checkpoint.") from None
     try:
         model = saved.build(allow_code=allow_code)
     except CheckpointError as error:
@@ -120,11 +120,6 @@ def load_part(entry: EngineEntry | FormatEntry, name: str) -> Any:
         return entry.load()
     except ImportError as error:
         raise UsageError(f"{name}: {error}. It needs {' and '.join(entry.needs) or 'torch'}: {EXTRA}") from None
-
-
-def _ends(name: str) -> tuple[str, ...]:
-    entry = FORMATS.entry(name)
-    return entry.suffix, *entry.others
 
 
 def _engine_for(file: Path, kind: str, engine: str) -> str:

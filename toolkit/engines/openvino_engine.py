@@ -12,8 +12,8 @@ from toolkit.engines.base import CARD_KEY, Engine, ModelCard
 from toolkit.engines.network import network_input
 from toolkit.engines.outcome import require_logits, short
 from toolkit.engines.precision import settle_precision
+from toolkit.engines.seal import require_sound
 from toolkit.errors import CheckpointError, RunError, UsageError
-from toolkit.runs.integrity import require_file
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
 """What is not int8 in such a file is computed in fp32."""
@@ -27,11 +27,11 @@ class OpenVinoEngine(Engine):
     def __init__(self, path: Path, precision: str, device: str) -> None:
         core = openvino.Core()
         place = _place(core, device)
-        require_file(path, "there is no such file.")
+        require_sound(path)
         try:
             model = core.read_model(path)
         except Exception as error:  # RuntimeError, and those of text that is none
-            raise CheckpointError(f"{path}: OpenVINO cannot open it ({short(error)}).") from None
+            raise CheckpointError(f"{path}: OpenVINO cannot open it ({short(error)}). Export it again.") from None
         self.card = _card(model, path)
         _require_fit(model, self.card, path)
         self.precision = settle_precision(

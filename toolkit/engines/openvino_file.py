@@ -11,6 +11,7 @@ from toolkit.engines.base import CARD_KEY, ModelCard
 from toolkit.engines.network import INPUT, OUTPUT, Network, example
 from toolkit.engines.outcome import short
 from toolkit.engines.placing import placing
+from toolkit.engines.seal import seal, text_with_room
 from toolkit.engines.torch_export import exported
 from toolkit.errors import RunError, SegError, UsageError
 from toolkit.models.base import SegmentationModel
@@ -58,9 +59,12 @@ def _converted(
 
 def save(converted: openvino.Model, card: ModelCard, path: Path) -> None:
     """Write a model with its card. Raises SegError if the disk is full."""
-    converted.set_rt_info(card.as_json(), [CARD_KEY])
+    if converted.has_rt_info(["framework", CARD_KEY]):  # it comes from an .onnx file, with the card of that
+        converted.set_rt_info("", ["framework", CARD_KEY])
+    converted.set_rt_info(text_with_room(card), [CARD_KEY])
     with placing(path) as folder:
         try:
             openvino.save_model(converted, folder / path.name, compress_to_fp16=card.precision == "fp16")
         except RuntimeError as error:
             raise SegError(f"{path}: cannot be written: {short(error)}. Free space or choose another folder.") from None
+        seal(folder / path.name)

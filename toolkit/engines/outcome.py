@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,12 @@ import torch
 
 from toolkit.engines.base import ModelCard
 from toolkit.errors import RunError
+
+_INSIDE = re.compile(
+    r"(Exception from |Check '[^']*' failed at )?\S+\.(cpp|hpp|cc|h):\d+:? ?|\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : "
+    r"|Load model from .* failed: ?|Please check that .*"
+)
+"""Where in other people's programs something failed, and advice to their programmers."""
 
 
 def require_logits(found: torch.Tensor, images: torch.Tensor, card: ModelCard, path: Path) -> torch.Tensor:
@@ -23,8 +31,9 @@ def require_logits(found: torch.Tensor, images: torch.Tensor, card: ModelCard, p
 
 
 def short(error: BaseException) -> str:
-    """The text of somebody else's error, which may be pages long, on one line."""
-    return " ".join(str(error).split())[:240] or type(error).__name__
+    """The text of somebody else's error, which may be pages long, on one line, without the files of its makers."""
+    text = " ".join(_INSIDE.sub("", str(error)).split()).removesuffix(".")
+    return textwrap.shorten(text, 240, placeholder=" ...") or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -76,5 +76,7 @@ def open_model(path: Path, *, precision: str = "auto", device: str = "auto") -> 
         try:
             network = runnable(torch.export.load(io.BytesIO(data), extra_files=extra))
         except Exception as error:  # whatever its reader meets
-            raise CheckpointError(f"{path}: cannot be read by torch.export ({short(error)}).") from None
+            raise CheckpointError(
+                f"{path}: cannot be read by torch.export ({short(error)}). Export it again."
+            ) from None
     return TorchFileEngine("torch-export", network, extra[CARD_KEY], path, precision, device)

@@ -51,10 +51,10 @@ def read_torch_file(path: Path) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             damaged = archive.testzip()  # PyTorch's readers do not look
-    except Exception as error:  # zipfile raises whatever its parser meets, also struct and Unicode errors
-        raise CheckpointError(f"{path}: damaged, or no model at all ({short(error)}). Export it again.") from None
+    except Exception:  # zipfile raises whatever its parser meets, also struct and Unicode errors
+        raise CheckpointError(f"{path}: damaged, or no model at all. Copy or export it again.") from None
     if damaged is not None:
-        raise CheckpointError(f"{path}: damaged, in its part {damaged}. Export the model again.")
+        raise CheckpointError(f"{path}: damaged, in its part {damaged}. Copy or export it again.")
     return data
 
 

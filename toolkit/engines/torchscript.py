@@ -52,7 +52,7 @@ def open_model(path: Path, *, precision: str = "auto", device: str = "auto") -> 
         try:
             network: Any = torch.jit.load(io.BytesIO(data), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
         except Exception as error:  # RuntimeError of its reader, and what it meets
-            raise CheckpointError(f"{path}: cannot be read as TorchScript ({short(error)}).") from None
+            raise CheckpointError(f"{path}: cannot be read as TorchScript ({short(error)}). Export it again.") from None
     return TorchFileEngine("torchscript", network.eval(), extra[CARD_KEY], path, precision, device)
 
 

@@ -16,7 +16,7 @@ from toolkit.exporting.compare import Measured, compare
 from toolkit.exporting.int8 import load_int8
 from toolkit.exporting.options import ExportOptions
 from toolkit.exporting.pictures import Pictures, choose_pictures
-from toolkit.exporting.report import ExportedFile, ExportReport
+from toolkit.exporting.report import Computed, ExportedFile, ExportReport
 from toolkit.exporting.targets import choose_stem, choose_targets, find_checkpoint
 from toolkit.models.base import SegmentationModel
 from toolkit.progress import SILENT, Progress
@@ -55,8 +55,8 @@ def export(
     images         a folder of pictures to compare on; None: those of the dataset that the model was trained on
     allow_code     import and run the model's own code, if it is one of `py:module:callable`
 
-    Each file is opened again and compared with PyTorch in fp32. One that gives too many pixels another class is not
-    kept, see `ExportOptions.tolerance`; the others are. Raises RunError for such a one or for a model that the format
+    Each file is opened again, computed in fp32 (int8: in int8) and compared with PyTorch in fp32. One that gives too
+    many pixels another class is not kept, see `ExportOptions.tolerance`; the others are. Raises RunError for such a one or for a model that the format
     cannot express, UsageError for what contradicts itself or a file that is there, CheckpointError if the checkpoint
     cannot be used, DataError if there is no picture where one is needed.
     """
@@ -78,11 +78,11 @@ def export(
             place.mkdir()
             files = makers[kind](model, card, place / target.name, pictures, progress)
             written[kind] = _Written(files, time.monotonic() - began)
-        base, found, names = _check(model, card, written, pictures, progress)
+        base, found = _check(model, card, written, pictures, progress)
         kept: list[ExportedFile] = []
         refused: list[str] = []
         for kind, made in written.items():
-            item = _describe(kind, made, targets[kind].parent, card, base, found[kind], names[kind])
+            item = _describe(kind, made, targets[kind].parent, card, *found[kind])
             if not 1 - item.agreement <= options.most_unequal:
                 refused.append(_refusal(item, options))
                 continue
@@ -149,19 +149,45 @@ def _workshop(folder: Path) -> Iterator[Path]:
 
 def _check(
     model: SegmentationModel, card: ModelCard, written: dict[str, _Written], pictures: Pictures, progress: Progress
-) -> tuple[Measured, dict[str, Measured], dict[str, str]]:
-    """Open every file with the engine that is made for it, in its own precision, on the CPU, and compare."""
-    precision = "fp32" if card.precision == "fp32" else "auto"
-    engines: dict[str, Engine] = {
-        kind: open_engine(made.files[0], precision=precision, device="cpu", allow_code=True)  # seg has just written it
-        for kind, made in written.items()
-    }
+) -> tuple[Measured, dict[str, tuple[Computed, Computed | None]]]:
+    """Open every file with the engine that is made for it, on the CPU, and compare.
+
+    Gives each in its own precision and, if they are others, in the numbers that predicting takes: 16 bits, where the
+    CPU has them, would hide what the file itself rounds.
+    """
+    own = "int8" if card.precision == "int8" else "fp32"
+    engines: dict[str, Engine] = {}
+    for kind, made in written.items():
+        for precision in ("auto", own):
+            opened = open_engine(made.files[0], precision=precision, device="cpu", allow_code=True)  # seg's own file
+            engines.setdefault(f"{kind} {opened.precision}", opened)
+            if opened.precision == own:
+                break
     base, found = compare(PlainEngine(model, card), engines, pictures.check, scored=pictures.scored, progress=progress)
-    return base, found, {kind: str(engine) for kind, engine in engines.items()}
+    results: dict[str, tuple[Computed, Computed | None]] = {}
+    for kind in written:
+        as_computed = {
+            engine.precision: _computed(engine, base, found[name])
+            for name, engine in engines.items()
+            if name.startswith(f"{kind} ")
+        }
+        results[kind] = as_computed.pop(own), next(iter(as_computed.values()), None)
+    return base, results
+
+
+def _computed(engine: Engine, base: Measured, found: Measured) -> Computed:
+    return Computed(
+        engine=str(engine),
+        difference=found.relative,
+        agreement=found.agreement,
+        worst_agreement=found.worst,
+        speed=statistics.median(b / f for b, f in zip(base.seconds, found.seconds, strict=True)),
+        miou=found.miou,
+    )
 
 
 def _describe(
-    kind: str, made: _Written, folder: Path, card: ModelCard, base: Measured, found: Measured, engine: str
+    kind: str, made: _Written, folder: Path, card: ModelCard, own: Computed, predicting: Computed | None
 ) -> ExportedFile:
     files = tuple(folder / path.name for path in made.files)
     return ExportedFile(
@@ -170,13 +196,9 @@ def _describe(
         format=kind,
         precision=card.precision,
         size=sum(path.stat().st_size for path in made.files),
-        engine=engine,
-        difference=found.relative,
-        agreement=found.agreement,
-        worst_agreement=found.worst,
-        speed=statistics.median(b / f for b, f in zip(base.seconds, found.seconds, strict=True)),
-        miou=found.miou,
         seconds=made.seconds,
+        predicting=predicting,
+        **vars(own),
     )
 
 

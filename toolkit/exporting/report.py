@@ -6,19 +6,45 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class ExportedFile:
-    """One model in one format, and how it compares with plain PyTorch in fp32 on the same pictures.
+class Computed:
+    """How a file, computed in one way, compares with plain PyTorch in fp32 on the same pictures.
+
+    engine           what computed, and in which numbers, for people: "onnxruntime, fp32"
+    difference       largest difference of a logit, as a share of the largest logit
+    agreement        share of pixels with the same class, 0..1, over all pictures; and that of the worst picture
+    speed            how many times as fast as plain PyTorch, median over the pictures
+    miou             on the pictures' masks, 0..1; None: there are none
+    """
+
+    engine: str
+    difference: float
+    agreement: float
+    worst_agreement: float
+    speed: float
+    miou: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "engine": self.engine,
+            "largest_difference": _digits(self.difference),
+            "agreement": _digits(self.agreement),
+            "worst_agreement": _digits(self.worst_agreement),
+            "speed": round(self.speed, 3),
+            "miou": None if self.miou is None else round(self.miou, 6),
+        }
+
+
+@dataclass(frozen=True)
+class ExportedFile(Computed):
+    """One model in one format, computed in fp32, which shows the rounding of its own numbers alone; int8 in int8.
 
     path             the file to give to `seg predict --weights`
     files            all that belongs to it, `path` first
     precision        of the numbers in it
     size             of all its files, in bytes
-    engine           what it was checked with, for people: "onnxruntime, fp32"
-    difference       largest difference of a logit, as a share of the largest logit
-    agreement        share of pixels with the same class, 0..1, over all pictures; and that of the worst picture
-    speed            how many times as fast as plain PyTorch, median over the pictures
-    miou             on the pictures' masks, 0..1; None: there are none
     seconds          that writing took
+    predicting       as `seg predict` computes it on this CPU, if that is in other numbers; None: it is not
     """
 
     path: Path
@@ -26,13 +52,8 @@ class ExportedFile:
     format: str
     precision: str
     size: int
-    engine: str
-    difference: float
-    agreement: float
-    worst_agreement: float
-    speed: float
-    miou: float | None
     seconds: float
+    predicting: Computed | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -42,13 +63,9 @@ class ExportedFile:
             "format": self.format,
             "precision": self.precision,
             "bytes": self.size,
-            "engine": self.engine,
-            "largest_difference": _digits(self.difference),
-            "agreement": _digits(self.agreement),
-            "worst_agreement": _digits(self.worst_agreement),
-            "speed": round(self.speed, 3),
-            "miou": None if self.miou is None else round(self.miou, 6),
+            **super().as_dict(),
             "seconds": round(self.seconds, 2),
+            "predicting": None if self.predicting is None else self.predicting.as_dict(),
         }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.engines import FORMATS
+from toolkit.engines.naming import format_of, main_of
 from toolkit.errors import CheckpointError, UsageError
 from toolkit.exporting.int8 import INT8
 from toolkit.exporting.options import ExportOptions
@@ -28,8 +29,29 @@ def find_checkpoint(run: Path | str | None, weights: Path | str | None) -> Path:
             raise UsageError(f"{path}: is a folder. Give a run as RUN, a checkpoint file as --weights.")
         if not path.is_file():
             raise CheckpointError(f"{path}: there is no such checkpoint.")
+        _require_checkpoint(path)
         return path
+    if run is not None and Path(run).is_file():
+        _require_checkpoint(Path(run))
     return RunFolder.best_of(run)
+
+
+def _require_checkpoint(path: Path) -> None:
+    main = main_of(path)
+    kind = format_of(main if main is not None and main.is_file() else path)
+    if kind is not None:
+        raise UsageError(
+            f"{path}: is a file of the format {kind}, already exported. A checkpoint is needed here: "
+            "name that of the training, weights/best.safetensors in its run."
+        )
+
+
+def require_name(name: str | None) -> None:
+    """Raise UsageError for a name that is none; None is one that the model gives."""
+    if name is not None and (
+        not name or Path(name).name != name or name.startswith(".") or "\\" in name or "\0" in name
+    ):
+        raise UsageError(f"name: the name of a file without its suffix is needed, got '{name}'.")
 
 
 def require_formats(formats: Sequence[str], options: ExportOptions) -> tuple[str, ...]:
@@ -72,9 +94,8 @@ def choose_stem(checkpoint: Path, model: str, name: str | None, options: ExportO
     A run's best checkpoint gives "vgg16-unet", in int8 "vgg16-unet-int8"; another checkpoint adds its own name.
     Raises UsageError for a name that is none.
     """
+    require_name(name)
     if name is not None:
-        if not name or Path(name).name != name or name.startswith(".") or "\\" in name or "\0" in name:
-            raise UsageError(f"name: the name of a file without its suffix is needed, got '{name}'.")
         return name
     parts = [model] if checkpoint.stem == "best" else [model, checkpoint.stem]
     if options.precision != "fp32":

@@ -20,6 +20,7 @@ from toolkit.engines.base import CARD_KEY, ModelCard
 from toolkit.engines.network import INPUT
 from toolkit.engines.outcome import without_log
 from toolkit.engines.placing import placing
+from toolkit.engines.seal import seal, text_with_room
 from toolkit.errors import RunError, SegError
 from toolkit.exporting.int8.calibration import inputs
 from toolkit.exporting.pictures import Picture
@@ -56,9 +57,10 @@ def write(
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise RunError(f"int8: {card.model} cannot be quantised: {reason}") from None
         network = onnx.load(str(done))
-    onnx.helper.set_model_props(network, {CARD_KEY: card.as_json()})
+    onnx.helper.set_model_props(network, {CARD_KEY: text_with_room(card)})
     with placing(path) as place:
         onnx.save(network, str(place / path.name))
+        seal(place / path.name)
     return (path,)
 
 

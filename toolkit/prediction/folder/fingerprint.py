@@ -4,7 +4,8 @@ import zlib
 from pathlib import Path
 
 from toolkit.engines import FORMATS
-from toolkit.engines.opening import find_model, format_of
+from toolkit.engines.naming import format_of
+from toolkit.engines.opening import find_model
 from toolkit.errors import CheckpointError
 
 _PIECE = 1 << 22
