@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.annotations import annotated, content, encoded, picture, shape, write_json
-from tests.cli.program import SEG, environment
+from tests.cli.program import SEG, environment, seg
 from toolkit.annotating.program import command, find_program
 from toolkit.annotating.session import link_pictures, plan
 from toolkit.cli.console import typed
@@ -20,8 +20,8 @@ from toolkit.errors import DataError, UsageError
 
 HELP = {
     5: "[--nodata] [--autosave] [--labels LABELS] [--validatelabel {exact}] [--output OUTPUT]",
-    6: "[--with-image-data] [--labels LABELS] [--validate-label {exact}] [--output OUTPUT]",
-    7: "--validate-label {exact}, --validatelabel {exact} --output OUTPUT",
+    6: "[--with-image-data] [--no-auto-save] [--labels LABELS] [--validate-label {exact}] [--output OUTPUT]",
+    7: "--no-auto-save --validate-label {exact}, --validatelabel {exact} --output OUTPUT",
 }
 
 
@@ -47,13 +47,10 @@ def stand_in(folder: Path, release: int, then: str = "", version: str = "Labelme
 
 
 def run(folder: Path, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-    env = environment() | {"PATH": str(folder / "bin"), "QT_QPA_PLATFORM": "offscreen"} | variables
-    done = subprocess.run(
-        [SEG, "annotate", *arguments], cwd=folder, capture_output=True, text=True, check=False, env=env
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ({"PATH": str(folder / "bin"), "QT_QPA_PLATFORM": "offscreen"} | variables).items():
+            patch.setenv(name, value)
+        return seg(folder, "annotate", *arguments, code=code)
 
 
 def started(folder: Path) -> list[str]:
@@ -87,7 +84,8 @@ def test_a_prediction_opens_with_each_picture_beside_its_annotation(
     (tmp_path / "runs" / "predict-10").mkdir()  # without annotations
     done = run(tmp_path, *where)
     assert started(tmp_path) == [
-        *(str(root), "--labels", "__ignore__,_background_,cat,dog", "--validate-label", "exact")
+        *(str(root), "--labels", "__ignore__,_background_,cat,dog", "--validate-label", "exact"),
+        "--no-auto-save",
     ]
     assert "3 annotations" in done.stderr and "linked 3 pictures" in done.stderr
     for name in ("a", "sub/a", "sub/b ä"):
@@ -96,19 +94,66 @@ def test_a_prediction_opens_with_each_picture_beside_its_annotation(
     assert "linked" not in run(tmp_path, *where).stderr, "they are there now"
 
 
+def predicted_beside(folder: Path, number: int = 1) -> Path:
+    """A prediction as `seg predict photos --save labelme --beside` leaves it; returns the folder of the pictures."""
+    photos = folder / "my photos"
+    annotated(photos / "sub ä", "a")
+    said = {"seg": "1", "classes": ["_background_", "cat"], "root": str(photos), "options": {"beside": True}}
+    write_json(folder / "runs" / f"predict-{number}" / "manifest.json", said)
+    return photos
+
+
+@pytest.mark.parametrize("where", [None, "runs/predict-2", "runs/predict-2/manifest.json"])
+def test_a_prediction_whose_annotations_lie_next_to_the_pictures_opens_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    predicted(tmp_path, 1)
+    photos = predicted_beside(tmp_path, 2)
+    (tmp_path / "elsewhere.jpg").write_bytes(encoded(picture()))
+    write_json(photos / "b.json", content([shape()], "../elsewhere.jpg"))
+    session = plan(None if where is None else Path(where))
+    assert (session.path, session.folder, session.output) == (photos, photos, None)
+    assert session.labels == ("__ignore__", "_background_", "cat")
+    assert session.links == (), "nothing is added to a folder of the user's own"
+
+
+def test_pictures_that_were_moved_since_or_lie_all_over_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos = predicted_beside(tmp_path)
+    manifest = Path("runs/predict-1/manifest.json")
+    said = json.loads(manifest.read_text(encoding="utf-8"))
+    for root in (str(photos / "gone"), photos.anchor, "x" * 5000, "\0"):
+        write_json(manifest, said | {"root": root})
+        with pytest.raises(DataError, match=r"next to the pictures.*seg annotate FOLDER"):
+            plan(None)
+    strange: tuple[dict[str, object], ...] = (
+        {"root": 1},
+        {"root": ""},
+        {"options": []},
+        {"options": {"beside": "yes"}},
+    )
+    for odd in strange:
+        write_json(manifest, said | odd)
+        with pytest.raises(DataError, match="--save labelme"):
+            plan(Path("runs/predict-1"))
+
+
 @pytest.mark.parametrize(
     ("release", "options"),
     [
         (5, ["--validatelabel", "exact", "--nodata"]),
-        (6, ["--validate-label", "exact"]),
-        (7, ["--validate-label", "exact"]),
+        (6, ["--validate-label", "exact", "--no-auto-save"]),
+        (7, ["--validate-label", "exact", "--no-auto-save"]),
     ],
 )
 def test_each_release_gets_the_options_that_it_knows(tmp_path: Path, release: int, options: list[str]) -> None:
     program = str(stand_in(tmp_path / "bin", release))
     session = plan(predicted(tmp_path))
     assert command(program, session)[4:] == options
-    assert command(program, session, any_label=True)[4:] == [word for word in options if word == "--nodata"]
+    assert command(program, session, any_label=True)[4:] == [word for word in options if word.startswith("--no")]
 
 
 def test_a_folder_of_pictures_or_of_annotations_beside_them_opens_as_it_is(tmp_path: Path, program: Path) -> None:
@@ -150,6 +195,33 @@ def test_labels_of_a_list_of_the_default_dataset_or_none(
         opened("list.yaml")
 
 
+def test_without_a_dataset_the_newest_run_knows_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    annotated(tmp_path / "mine")
+    made = (
+        ("train-2", ["old"]),
+        ("predict-1", ["_background_", "cat"]),
+        ("train-9", None),
+        ("train-10", ["\ud800"]),
+        ("mine-3", ["x"]),
+    )
+    for time_of, (name, classes) in enumerate(made):
+        path = write_json(Path("runs", name, "manifest.json"), {"seg": "1", "classes": classes})
+        os.utime(path, (time_of, time_of))
+    session = plan(Path("mine"))
+    assert session.labels == ("__ignore__", "_background_", "cat")
+    assert session.labels_from == Path("runs/predict-1/manifest.json")
+    os.utime("runs/train-2/manifest.json", (99, 99))
+    assert plan(Path("mine/a.json")).labels == ("__ignore__", "_background_", "old")
+
+
+def test_where_nothing_knows_the_labels_the_user_is_told(tmp_path: Path, program: Path) -> None:
+    annotated(tmp_path / "mine")
+    done = run(tmp_path, "mine", "--print")
+    assert "typing errors" in done.stderr and "--labels FILE" in done.stderr
+    assert not run(tmp_path, "mine", "--print", "--any-label").stderr
+
+
 def test_print_starts_nothing_and_links_nothing(tmp_path: Path, program: Path) -> None:
     root = predicted(tmp_path, names=("a b",)) / "labelme"
     done = run(tmp_path, "--print", QT_QPA_PLATFORM="", DISPLAY="", WAYLAND_DISPLAY="")
@@ -162,10 +234,89 @@ def test_what_was_corrected_is_counted_and_leads_on(tmp_path: Path) -> None:
     root = predicted(tmp_path) / "labelme"
     stand_in(tmp_path / "bin", 7, then=f"p = pathlib.Path({str(root)!r}, 'a.json'); p.write_text(p.read_text() + ' ')")
     done = run(tmp_path)
-    assert (
-        done.stdout == f"1 annotation was changed. To learn from them: seg convert {Path('runs/predict-1/labelme')}\n"
-    )
+    words = ["convert", str(Path("runs/predict-1/labelme")), "--update", "--only-reviewed"]
+    assert done.stdout == f"1 annotation was changed. To learn from them: seg {' '.join(words)}\n"
     assert run(tmp_path, code=0).stdout.startswith("1 annotation")
+
+
+def test_labelme_saves_by_itself_only_where_that_is_beside_what_it_opened(tmp_path: Path) -> None:
+    """Up to 7.8 it does so beside the picture that an annotation names, wherever the annotation lies."""
+    program = str(stand_in(tmp_path / "bin", 6))
+    root = predicted(tmp_path, names=("a",)) / "labelme"
+    link_pictures(plan(root).links)
+    annotated(tmp_path / "mine")
+    write_json(tmp_path / "mine" / "a.jpg.json", content([shape()], "a.jpg"))
+    write_json(tmp_path / "apart" / "a.json", content([shape()], "../mine/a.jpg"))
+    for name, asked in (
+        ("runs/predict-1", True),
+        ("runs/predict-1/labelme/a.json", True),
+        ("runs/predict-1/labelme/a.jpg", True),
+        ("mine/a.jpg.json", True),
+        ("apart/a.json", True),
+        ("apart", False),  # with --output
+        ("mine", False),
+        ("mine/a.json", False),
+        ("mine/a.jpg", False),
+    ):
+        assert ("--no-auto-save" in command(program, plan(tmp_path / name))) == asked, name
+
+
+IN_ITS_WINDOW = """
+import sys
+from PyQt5 import QtWidgets
+def untick_and_save(*_):
+    app = QtWidgets.QApplication.instance()
+    window = next(each for each in app.topLevelWidgets() if isinstance(each, QtWidgets.QMainWindow))
+    flags = window.findChild(QtWidgets.QDockWidget, "Flags").findChild(QtWidgets.QListWidget)
+    assert [flags.item(row).text() for row in range(flags.count())] == ["predicted"]
+    flags.item(0).setCheckState(0)
+    app.processEvents()
+    next(each for each in window.findChildren(QtWidgets.QAction) if each.shortcut().toString() == "Ctrl+S").trigger()
+    app.processEvents()
+    return 0
+QtWidgets.QApplication.exec_ = QtWidgets.QApplication.exec = untick_and_save
+from labelme.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_labelme_itself_saves_what_was_reviewed_with_the_prediction(tmp_path: Path) -> None:
+    pytest.importorskip("labelme._label_file", reason="labelme 6 is not installed")
+    root = predicted(tmp_path, names=("sub/b ä",)) / "labelme"
+    flagged = content([shape()], "../../../../photos/sub/b ä.jpg", flags={"predicted": True})
+    write_json(root / "sub" / "b ä.json", flagged)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "labelme"
+    program.write_text(f"#!{sys.executable}{IN_ITS_WINDOW}", encoding="utf-8")
+    program.chmod(0o755)
+    done = run(tmp_path, HOME=str(tmp_path / "home"))
+    assert "1 annotation was changed" in done.stdout, done.stderr
+    assert json.loads((root / "sub" / "b ä.json").read_text(encoding="utf-8"))["flags"] == {"predicted": False}
+    assert [path.name for path in (tmp_path / "photos").rglob("*.json")] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_what_labelme_saved_elsewhere_is_told(tmp_path: Path) -> None:
+    predicted(tmp_path)
+    mine = write_json(tmp_path / "photos" / "sub" / "a.json", content([]))
+    stand_in(tmp_path / "bin", 5, then=f"pathlib.Path({str(mine)!r}).write_text('{{}}')")
+    done = run(tmp_path)
+    assert f"{mine}: saved beside the picture" in done.stderr
+    assert "changed" not in done.stdout
+
+
+def test_so_many_labels_that_labelme_takes_them_from_a_file_only(tmp_path: Path) -> None:
+    labels = [f"class number {number}" for number in range(40)] + ["red, round"]
+    (tmp_path / "list.yaml").write_text("".join(f"- {label}\n" for label in labels), encoding="utf-8")
+    annotated(tmp_path / "mine")
+    keep = tmp_path / "kept.txt"
+    given = "pathlib.Path(sys.argv[sys.argv.index('--labels') + 1])"
+    stand_in(tmp_path / "bin", 6, then=f"pathlib.Path({str(keep)!r}).write_bytes({given}.read_bytes())")
+    run(tmp_path, "mine", "--labels", "list.yaml")
+    assert keep.read_text(encoding="utf-8").splitlines() == ["__ignore__", "_background_", *labels]
+    words = started(tmp_path)
+    assert not Path(words[words.index("--labels") + 1]).exists()
+    assert "--labels FILE.txt" in run(tmp_path, "mine", "--labels", "list.yaml", "--print", code=2).stderr
 
 
 def test_without_labelme_without_a_screen_and_when_it_fails(tmp_path: Path) -> None:

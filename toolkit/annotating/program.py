@@ -1,18 +1,23 @@
 """The program labelme, whichever release is installed: where it is, what it understands, starting it."""
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from toolkit.annotating.session import Session
 from toolkit.errors import RunError, UsageError
+from toolkit.files import write_text
 
 FULL_NAMES = (7, 9)
 """The release of labelme since which it looks for `x.png.json` beside `x.png`, too, not for `x.json` alone."""
+_LONGEST_LIST = 255
+"""Bytes. labelme asks first whether a list of labels is a file, and 6 breaks where no file can have so long a name."""
 
 
 def find_program() -> str:
@@ -24,20 +29,35 @@ def find_program() -> str:
     return found
 
 
-def command(program: str, session: Session, *, any_label: bool = False) -> list[str]:
+@contextlib.contextmanager
+def label_file(session: Session) -> Iterator[Path | None]:
+    """A text file of the labels, a line each, as long as labelme runs; None where they fit into its command line."""
+    if session.labels is None or _as_words(session.labels) is not None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="seg-annotate-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "labels.txt")
+        write_text(path, "".join(f"{label}\n" for label in session.labels))
+        yield path
+
+
+def command(program: str, session: Session, *, any_label: bool = False, labels: Path | None = None) -> list[str]:
     """The command line that opens a session in this labelme, whose options differ from release to release.
 
     any_label    other labels than those of the session may be given, too
+    labels       of `label_file`; without it UsageError is raised where a file is needed and there is none
     """
     known = _said_by(program, "--help")
     words = [program, str(session.path.absolute())]
     if session.output is not None:
         words += ["--output", str(session.output.absolute())]
     if session.labels is not None:
-        words += ["--labels", _as_argument(session)]
+        words += ["--labels", str(labels) if labels is not None else _as_argument(session)]
         strict = next((option for option in ("--validate-label", "--validatelabel") if option in known), None)
         if strict is not None and not any_label:
             words += [strict, "exact"]
+    if session.ask_to_save and "--no-auto-save" in known:
+        words.append("--no-auto-save")
     if "--nodata" in known:  # since 6 pictures are not copied into the annotations anyway
         words.append("--nodata")
     return words
@@ -71,16 +91,22 @@ def start(words: Sequence[str]) -> None:
         raise RunError(f"labelme ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}; see above.")
 
 
+def _as_words(labels: Sequence[str]) -> str | None:
+    """The labels with commas between them; None if labelme could not read that."""
+    text = ",".join(labels)
+    return None if len(os.fsencode(text)) > _LONGEST_LIST or any("," in label for label in labels) else text
+
+
 def _as_argument(session: Session) -> str:
-    """labelme takes a list with commas, or a file with a label a line."""
+    """The labels, or the file that they come from if labelme can read it: one of a label a line."""
     assert session.labels is not None
-    if not any("," in label for label in session.labels):
-        return ",".join(session.labels)
+    if (words := _as_words(session.labels)) is not None:
+        return words
     if session.labels_from is not None and session.labels_from.suffix.lower() == ".txt":
         return str(session.labels_from.absolute())
     raise UsageError(
-        f"{session.labels_from}: a label holds a comma, which labelme takes for two labels. Write the labels into a "
-        "text file, one a line: --labels FILE.txt"
+        f"{session.labels_from}: labels with commas, or so many, labelme takes from a text file only. Write them into "
+        "one, a line each: --labels FILE.txt; or leave out --print"
     )
 
 

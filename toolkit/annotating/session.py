@@ -3,7 +3,9 @@
 labelme is told a folder of pictures and finds the annotation of `sub/x.jpg` as `sub/x.json` beside it. With `--output`
 it looks in another folder, but up to 7.8 by the picture's name alone, whatever its subfolder, and then opens and
 saves one picture's shapes with another. So predictions, whose pictures lie elsewhere and in trees, get a link to each
-picture beside its annotation: every labelme since 5 opens those.
+picture beside its annotation: every labelme since 5 opens those. What it saves by itself, though, without being asked to,
+goes up to 7.8 to `x.json` beside the picture that the annotation names, where no prediction is looked for and where a
+person's own annotation may lie: it has to be asked, then.
 """
 
 import os
@@ -12,7 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.annotating.predictions import ANNOTATIONS, MANIFEST, newest_prediction, prediction_of, read_manifest
+from toolkit.annotating.predictions import (
+    MANIFEST,
+    annotations_of,
+    newest_prediction,
+    prediction_of,
+    read_manifest,
+    runs_with_classes,
+)
 from toolkit.errors import AnnotationError, DataError, UsageError
 from toolkit.files import files_below
 from toolkit.labels.annotation import clean_label
@@ -33,6 +42,7 @@ class Session:
     links         pictures to be linked beside their annotations: (link, picture)
     lost          annotations without a picture of their name beside them, which labelme will not show
     full_names    annotations named after their picture with its suffix, `x.png.json`, which not every labelme finds
+    ask_to_save   annotations name pictures that lie elsewhere: labelme is not to save by itself
     """
 
     path: Path
@@ -43,6 +53,7 @@ class Session:
     links: tuple[tuple[Path, Path], ...] = ()
     lost: tuple[Path, ...] = ()
     full_names: tuple[Path, ...] = ()
+    ask_to_save: bool = False
 
     @property
     def folder(self) -> Path:
@@ -62,14 +73,23 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
         is_annotation = is_annotation_file(root) and read_labelme(root, images=False) is not None
         if not (is_annotation or root.suffix.lower() in IMAGE_SUFFIXES):
             raise UsageError(f"{root}: neither a picture nor an annotation.")
-        return Session(root, None, *_labels(root.parent, labels), (root,) if is_annotation_file(root) else ())
+        prediction = prediction_of(root.parent)
+        picture = _picture_of(root) if is_annotation else None
+        apart_from_it = picture is not None and picture.with_suffix("") != root.resolve().with_suffix("")
+        return Session(
+            root,
+            None,
+            *_labels(root.parent, prediction, labels),
+            annotations=(root,) if is_annotation else (),
+            ask_to_save=prediction is not None or apart_from_it,
+        )
     if not root.is_dir():
         raise DataError(f"{root}: there is no such file or folder.")
     prediction = prediction_of(root)
     if prediction == root:
-        root = root / ANNOTATIONS
-        if not root.is_dir():
-            raise DataError(f"{prediction}: holds no annotations. Predict once more with: --save labelme")
+        root = annotations_of(root)
+    names, origin = _labels(root, prediction, labels)
+    prediction = prediction_of(root)  # None where they lie next to the user's own pictures
     annotations = tuple(path for path in files_below(root, (".json",)) if is_annotation_file(path))
     pictures = list(files_below(root, IMAGE_SUFFIXES))
     if not annotations and not pictures:
@@ -78,7 +98,6 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
     unmatched = [path for path in annotations if path.with_suffix("") not in stems]
     full_names = tuple(path for path in unmatched if path.with_suffix("") in whole)
     apart = [path for path in unmatched if path.with_suffix("") not in whole]
-    names, origin = _labels(root, labels)
     recorded = {path: picture for path in apart if (picture := _picture_of(path)) is not None}
     if not recorded and not pictures:
         raise DataError(f"{root}: none of the pictures of its {len(annotations)} annotations is where they say.")
@@ -88,7 +107,7 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
         return Session(root, None, names, origin, annotations, lost=tuple(apart), full_names=full_names)
     links = [(path.with_name(f"{path.stem}{picture.suffix}"), picture) for path, picture in recorded.items()]
     lost = tuple(path for path in apart if path not in recorded)
-    return Session(root, None, names, origin, annotations, tuple(links), lost, full_names)
+    return Session(root, None, names, origin, annotations, tuple(links), lost, full_names, ask_to_save=True)
 
 
 def link_pictures(links: Iterable[tuple[Path, Path]]) -> int:
@@ -117,10 +136,20 @@ def link_pictures(links: Iterable[tuple[Path, Path]]) -> int:
     return made
 
 
-def states(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Time and size of each annotation in a folder, by which a changed one is told."""
+def states(session: Session) -> dict[Path, tuple[int, int]]:
+    """Time and size of each annotation where labelme saves, by which a changed one is told."""
+    return _states(files_below(session.folder, (".json",)))
+
+
+def states_astray(session: Session) -> dict[Path, tuple[int, int]]:
+    """The same of those beside pictures elsewhere, where labelme saves if it is set to save by itself."""
+    links = (path for path in files_below(session.folder, IMAGE_SUFFIXES) if path.is_symlink())
+    return _states(link.resolve().with_suffix(".json") for link in links) if session.ask_to_save else {}
+
+
+def _states(paths: Iterable[Path]) -> dict[Path, tuple[int, int]]:
     found = {}
-    for path in files_below(folder, (".json",)):
+    for path in paths:
         try:
             status = path.stat()
         except OSError:
@@ -162,11 +191,13 @@ def _one_folder(root: Path, annotations: Sequence[Path], recorded: dict[Path, Pa
     )
 
 
-def _labels(folder: Path, given: Path | None) -> tuple[tuple[str, ...] | None, Path | None]:
-    """What labelme should offer, and whose list that is: given, of the prediction, the folder or the default dataset."""
+def _labels(folder: Path, prediction: Path | None, given: Path | None) -> tuple[tuple[str, ...] | None, Path | None]:
+    """What labelme should offer, and whose list that is.
+
+    Given; else of the prediction, the folder, the default dataset, or the newest run that knows its classes.
+    """
     if given is not None:
         return _offered(read_label_list(given).classes.names), given
-    prediction = prediction_of(folder)
     manifest = read_manifest(prediction) if prediction is not None else None
     if prediction is not None and manifest is not None and (names := _names(manifest.get("classes"))):
         return _offered(names), prediction / MANIFEST
@@ -174,11 +205,18 @@ def _labels(folder: Path, given: Path | None) -> tuple[tuple[str, ...] | None, P
         if path.is_file():
             read = ClassMap.from_labels if path.name == "labels.txt" else ClassMap.read
             return _offered(read(path).names), path
+    for path, classes in runs_with_classes():
+        if names := _names(classes):
+            return _offered(names), path
     return None, None
 
 
 def _names(values: object) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        return ()
+    if any(
+        "\ud800" <= sign <= "\udfff" for value in values for sign in value
+    ):  # JSON can hold them, no command line can
         return ()
     return tuple(dict.fromkeys(name for value in values if (name := clean_label(value))))
 

@@ -1,11 +1,14 @@
 """seg annotate"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.cli.console import complain, show, spare_blas_threads, typed
+
+if TYPE_CHECKING:
+    from toolkit.annotating.session import Session
 
 
 def annotate(
@@ -20,7 +23,8 @@ def annotate(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="List of labels to offer. [default: of the prediction, the folder or the dataset]", show_default=False
+            help="List of labels to offer. [default: of the prediction, the folder, the dataset or the newest run]",
+            show_default=False,
         ),
     ] = None,
     any_label: Annotated[
@@ -33,13 +37,46 @@ def annotate(
     """Open labelme with the dataset's labels, to annotate pictures or to correct predictions."""
     spare_blas_threads()
     from toolkit.annotating import program
-    from toolkit.annotating.session import link_pictures, plan, states
+    from toolkit.annotating.session import link_pictures, plan, states, states_astray
 
     labelme = program.find_program()
     session = plan(where, labels)
-    words = program.command(labelme, session, any_label=any_label)
-    if not only_print:
+    if only_print:
+        words = program.command(labelme, session, any_label=any_label)
+        _warn(session, labelme, any_label=any_label)
+        if session.links:
+            complain(f"would first link {len(session.links)} pictures beside their annotations in {session.path}")
+        show(typed(*words))
+        return
+    with program.label_file(session) as file:
+        words = program.command(labelme, session, any_label=any_label, labels=file)
         program.require_display()
+        _warn(session, labelme, any_label=any_label)
+        if made := link_pictures(session.links):
+            complain(f"linked {made} pictures beside their annotations in {session.path}")
+        count = len(session.annotations)
+        offered = f"labels of {session.labels_from}" if session.labels_from is not None else "no list of labels"
+        complain(f"labelme opens {session.path}: {count} annotation{'' if count == 1 else 's'}, {offered}")
+        before, before_astray = states(session), states_astray(session)
+        program.start(words)
+    changed = [path for path, state in states(session).items() if before.get(path) != state]
+    astray = [path for path, state in states_astray(session).items() if before_astray.get(path) != state]
+    if astray:
+        complain(
+            f"warning: {astray[0]}{f' and {len(astray) - 1} more' if len(astray) > 1 else ''}: saved beside the picture, "
+            f"not in {session.folder}: labelme was set to save automatically. Switch that off in its menu File or in "
+            "its settings."
+        )
+    if changed:
+        files = "annotation was" if len(changed) == 1 else "annotations were"
+        words = ["seg", "convert", str(session.folder), "--update", "--only-reviewed"]
+        show(f"{len(changed)} {files} changed. To learn from them: {typed(*words)}")
+
+
+def _warn(session: "Session", labelme: str, *, any_label: bool) -> None:
+    """Say what labelme will not show, and where it will take any label."""
+    from toolkit.annotating import program
+
     if session.lost:
         more = f", nor beside {len(session.lost) - 1} others" if len(session.lost) > 1 else ""
         complain(f"warning: {session.lost[0]}: no picture of that name is beside it{more}: labelme will not show it.")
@@ -57,19 +94,8 @@ def annotate(
             f"{Path(path.stem).stem}.json; {needed} finds both. Install that, or open the annotation itself: "
             f"seg annotate {typed(path)}"
         )
-    if only_print:
-        if session.links:
-            complain(f"would first link {len(session.links)} pictures beside their annotations in {session.path}")
-        show(typed(*words))
-        return
-    if made := link_pictures(session.links):
-        complain(f"linked {made} pictures beside their annotations in {session.path}")
-    count = len(session.annotations)
-    offered = f"labels of {session.labels_from}" if session.labels_from is not None else "no list of labels"
-    complain(f"labelme opens {session.path}: {count} annotation{'' if count == 1 else 's'}, {offered}")
-    before = states(session.folder)
-    program.start(words)
-    changed = [path for path, state in states(session.folder).items() if before.get(path) != state]
-    if changed:
-        files = "annotation was" if len(changed) == 1 else "annotations were"
-        show(f"{len(changed)} {files} changed. To learn from them: seg convert {typed(session.folder)}")
+    if session.labels is None and not any_label:
+        complain(
+            "warning: no list of labels was found, so labelme takes whatever is typed, typing errors too. "
+            "Name one: --labels FILE"
+        )
