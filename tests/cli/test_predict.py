@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.cli.program import SEG, environment
 from tests.datasets import paint, scene
+from tests.prediction.films import write_film
 from tests.runs.checkpoints import saved_checkpoint
 from toolkit.cli import stopping
 from toolkit.cli.app import main
@@ -73,12 +74,21 @@ def test_last_words_say_what_was_predicted_where_it_is_and_what_comes_next(typed
     assert "seg annotate runs/predict-1" in said
     said, _ = typed(*USUAL, "--out", "b", "--beside", "--save", "labelme,counts", "--pixel-size", "0.5")
     assert "seg annotate photos" in said and "b/counts.csv" in said and Path("photos/001.json").is_file()
+    assert "counts.json, labelme files next to the pictures\n" in said
     said, _ = typed(*USUAL, "--out", "c", "--beside", "--save", "labelme")
     assert "3 labelme files were there and stay as they are: photos/000.json, photos/001.json, photos/002.json" in said
     Path("photos/000.json").unlink()
     pictures(5)
-    said, _ = typed(*USUAL, "--out", "c", "--beside", "--save", "labelme", "--continue")
+    said, _ = typed("--out", "c", "--continue")
     assert "photos/002.json" in said and "seg annotate photos" in said
+    assert "2 of 5 were finished before" in said and "results: labelme files next to the pictures\n" in said
+    said, _ = typed("--out", "c", "--continue")
+    assert "nothing was left to do: 5 of 5 were finished before" in said
+    said, _ = typed(*USUAL, "--out", "o", "--beside", "--save", "labelme", "--overwrite")
+    assert "replaced" not in said
+    Path("photos/001.json").write_text("by hand", encoding="utf-8")
+    said, _ = typed(*USUAL, "--out", "p", "--beside", "--save", "labelme", "--overwrite")
+    assert "1 labelme file that somebody had made or looked at was replaced: photos/001.json\n" in said
     said, _ = typed("photos/000.png", *USUAL[1:], "--out", "d", "--beside", "--save", "labelme")
     assert "1 labelme file was there and stays as it is: photos/000.json\n" in said
     said, _ = typed(*USUAL, "--out", "e", "--beside", "--save", "labelme")
@@ -119,6 +129,9 @@ def test_bad_pictures_are_named_and_the_exit_code_tells(typed: Typed) -> None:
         (("photos", "--engine", "tensorrt"), 2, "engine 'tensorrt' is not known"),
         (("photos", "--precision", "half"), 2, "precision 'half' is not known"),
         (("photos", "--opacity", "2"), 2, "opacity: 0 to 1"),
+        (("photos", "--save", "counts", "--pixel-size", "0"), 2, "pixel-size: 1e-12 to"),
+        (("photos", "--save", "mask", "--min-area", "3"), 2, "min-area: is for labelme"),
+        (("https://example.org/a.png?x=1",), 1, "is an address; only files are read. Download it first"),
         (("photos", "--shard", "3/2", "--out", "out"), 2, "shard: '3/2'"),
         (("photos", "--overwrite"), 2, "--beside"),
         (("photos", "--every", "3"), 2, "is for films"),
@@ -134,6 +147,13 @@ def test_what_can_be_refused_is_refused_before_torch_is_loaded(
     weights = () if "--weights" in arguments else ("--weights", "best.safetensors")
     _, error = typed(*arguments, *weights, code=code)
     assert said in error and len(error.strip().splitlines()) == 1
+
+
+def test_a_film_that_breaks_off_is_said_to_be_done_in_part(typed: Typed) -> None:
+    path = write_film(Path("clip.avi"), 20)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    said, warned = typed("clip.avi", *USUAL[1:], code=1)
+    assert ", 1 film only in part\n" in said and "ends after frame" in warned
 
 
 def test_help_shows_every_kind_and_its_options_in_groups() -> None:

@@ -289,6 +289,30 @@ def test_the_broken_one_of_many_is_named_when_its_turn_comes(tmp_path: Path, pre
         next(found)
 
 
+def test_the_others_go_on_if_somebody_is_told_of_the_broken_ones(tmp_path: Path, predictor: Predictor) -> None:
+    broken, array = tmp_path / "broken.png", np.zeros((8, 9, 3), np.uint8)
+    broken.write_bytes(b"no picture")
+    told: list[tuple[Any, str]] = []
+    found = list(
+        predictor.predict_many(
+            [array, broken, array[:5]], failed=lambda picture, error: told.append((picture, str(error)))
+        )
+    )
+    assert [None if each is None else each.size for each in found] == [(8, 9), None, (5, 9)]
+    assert [picture for picture, _ in told] == [broken] and "broken.png: not an image" in told[0][1]
+
+
+@pytest.mark.parametrize("words", [{"every": 0}, {"every": -1}, {"frames": 0}])
+def test_no_frames_of_a_film_are_refused_in_words(predictor: Predictor, words: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(words))}: 1 .*or more is possible"):
+        next(predictor.predict_film("walk.mp4", **words))
+
+
+def test_a_text_of_several_words_is_a_list_of_them() -> None:
+    assert PredictOptions(tta="flips, scales") == PredictOptions(tta=("flips", "scales"))
+    assert PredictOptions(tta="flips").tta == ("flips",)
+
+
 def test_a_film_gives_its_frames_with_their_numbers(tmp_path: Path, predictor: Predictor) -> None:
     path = tmp_path / "walk.mp4"
     with FilmWriter(path, 25, (64, 96)) as film:

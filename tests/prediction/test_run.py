@@ -215,6 +215,14 @@ def test_newest_run_predicts_unless_one_is_named() -> None:
         ({"device": "cpu,cpu"}, "needs a process for each"),
         ({"engine": "onxruntime"}, "Did you mean 'onnxruntime'"),
         ({"precision": "fp61"}, "precision 'fp61' is not known"),
+        ({"save": "mask, masks"}, r"output 'masks' is not known"),
+        ({"save": ["mask"], "writing": WriteOptions(opacity=0.2)}, "opacity: is for overlay and video.*Add overlay"),
+        ({"save": ["mask"], "writing": WriteOptions(outline=3)}, "outline: is for overlay"),
+        ({"save": ["mask"], "writing": WriteOptions(shapes="mask")}, "shapes: is for labelme"),
+        ({"save": ["mask"], "writing": WriteOptions(tolerance=5)}, "tolerance: is for labelme"),
+        ({"save": ["mask"], "writing": WriteOptions(min_area=3)}, "min-area: is for labelme"),
+        ({"save": ["labelme"], "writing": WriteOptions(pixel_size=2)}, "pixel-size: is for counts.*Add counts"),
+        ({"writing": WriteOptions(shapes="mask", tolerance=5)}, "tolerance: is for polygons"),
     ],
 )
 def test_wrong_requests_are_refused_before_anything_is_written(go: Go, options: dict[str, Any], said: str) -> None:
@@ -477,7 +485,7 @@ def test_what_another_process_is_at_work_on_is_left_to_it(go: Go) -> None:
     [
         ({"save": ["ids", "mask"]}, "what is saved was"),
         ({"options": toolkit.PredictOptions(size=96)}, "size was not given, now it is 96"),
-        ({"beside": True, "save": ["ids", "labelme"]}, "what is saved was"),
+        ({"beside": True, "save": ["ids", "labelme"]}, "beside was off, now it is on"),
     ],
 )
 def test_going_on_in_another_way_is_refused(go: Go, options: dict[str, Any], said: str) -> None:

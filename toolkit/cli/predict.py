@@ -183,7 +183,7 @@ def predict(
         bool,
         typer.Option(
             "--continue",
-            help="Go on with what was stopped, in --out or the newest in runs/, and retry what failed.",
+            help="Go on as it was begun with what was stopped, in --out or the newest in runs/, and retry what failed.",
             rich_help_panel=_WORK,
         ),
     ] = False,
@@ -220,8 +220,8 @@ def predict(
         run=run,
         weights=weights,
         out=out,
-        save=None if save is None else _words(save),
-        options=PredictOptions(size, scale, tile, overlap, letterbox, tuple(_words(tta)), batch),
+        save=save,
+        options=PredictOptions(size, scale, tile, overlap, letterbox, tta or (), batch),
         writing=WriteOptions(opacity, outline, shapes, tolerance, min_area, pixel_size),
         engine=engine,
         precision=precision,
@@ -256,10 +256,6 @@ def predict(
     if as_json:
         show_json(report.as_dict())
     else:
-        show_report(report, beside=beside)
+        show_report(report)
     if not report.ok and not allow_bad:
         raise typer.Exit(1)
-
-
-def _words(text: str | None) -> list[str]:
-    return [word.strip() for word in (text or "").split(",") if word.strip()]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.cli.console import show, typed
+from toolkit.prediction.folder.standing import IN_PART
 from toolkit.prediction.kinds import known_kinds
 
 if TYPE_CHECKING:
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 _NAMED = 3  # files that are named on the terminal; the manifest names all
 
 
-def show_report(report: "PredictReport", *, beside: bool) -> None:
-    """Show what was predicted. beside: labelme files were to be written next to the pictures."""
+def show_report(report: "PredictReport") -> None:
+    """Show what was predicted."""
     total = sum(report.pixels.values())
     if total:
         width = max(map(len, report.pixels))
@@ -24,18 +25,33 @@ def show_report(report: "PredictReport", *, beside: bool) -> None:
         )
     done = [f"{report.images} {'picture' if report.images == 1 else 'pictures'}"] if report.images else []
     done += [f"{report.frames} frames"] if report.frames else []
-    failed = f", {len(report.failures)} could not be read" if report.failures else ""
+    in_part = sum(failure.code == IN_PART for failure in report.failures)
+    unread = len(report.failures) - in_part
+    failed = f", {unread} could not be read" if unread else ""
+    failed += f", {in_part} {'film' if in_part == 1 else 'films'} only in part" if in_part else ""
     show(f"{' and '.join(done) or 'nothing'} predicted with {report.checkpoint} ({report.engine}){failed}")
+    if report.continued:
+        nothing = "nothing was left to do: " if report.continued == report.sources else ""
+        show(f"{nothing}{report.continued} of {report.sources} were finished before")
+    if report.replaced:
+        files, were = ("file", "was") if len(report.replaced) == 1 else ("files", "were")
+        show(
+            f"{len(report.replaced)} labelme {files} that somebody had made or looked at {were} replaced: "
+            f"{_a_few(report.replaced)}"
+        )
     if report.kept:
         were = "file was there and stays as it is" if len(report.kept) == 1 else "files were there and stay as they are"
         show(f"{len(report.kept)} labelme {were}: {_a_few(report.kept)}")
     if not report.finished:
         show(f"this part is finished; tables and the manifest in {report.root} come with the last of the others")
-    written = _written(report.root)
-    show(f"results: {', '.join(map(str, written)) or report.root}")
-    if beside and report.pictures is not None and (report.images or report.kept):
-        show(f"look at them and correct them: seg annotate {typed(_as_seen_from_here(report.pictures))}")
-    elif any(path.name == "labelme" for path in written):
+    written = [str(path) for path in _written(report.root)]
+    next_to_them = report.beside and report.pictures is not None and (report.images or report.kept)
+    if next_to_them and report.images:
+        written.append("labelme files next to the pictures")
+    show(f"results: {', '.join(written) or report.root}")
+    if next_to_them:
+        show(f"look at them and correct them: seg annotate {typed(_as_seen_from_here(report.pictures or ''))}")
+    elif (report.root / "labelme").is_dir():
         show(f"look at them and correct them: seg annotate {typed(report.root)}")
 
 

@@ -1,5 +1,6 @@
 """How pictures are shown to the network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.errors import UsageError, unknown_name
@@ -8,6 +9,21 @@ TTA = ("flips", "scales")
 """Kinds of test-time augmentation: the logits of several views of a picture are averaged."""
 
 _LARGEST_SIDE = 65_536
+
+
+def words_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Several words: of a list as they are, of a text those between its commas."""
+    if isinstance(given, str):
+        return tuple(word.strip() for word in given.split(",") if word.strip())
+    return tuple(given)
+
+
+def require_frames(every: int, frames: int | None) -> None:
+    """Raise UsageError for a choice of frames that takes none: each `every`-th, at most `frames`."""
+    if every < 1:
+        raise UsageError(f"every: 1 (each frame) or more is possible, got {every}.")
+    if frames is not None and frames < 1:
+        raise UsageError(f"frames: 1 or more is possible, got {frames}.")
 
 
 @dataclass(frozen=True)
@@ -21,7 +37,7 @@ class PredictOptions:
                 else no limit. Given alone it means scale 1
     overlap     of neighbouring tiles, as a share of their side, 0..0.9
     letterbox   pad to a square of the size, as other tools do
-    tta         any of TTA
+    tta         any of TTA, in a list or a text with commas
     batch       pictures or tiles computed at a time; None: one on a CPU, eight on a GPU
     """
 
@@ -30,10 +46,11 @@ class PredictOptions:
     tile: int | None = None
     overlap: float = 0.25
     letterbox: bool = False
-    tta: tuple[str, ...] = ()
+    tta: Sequence[str] = ()
     batch: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tta", words_of(self.tta))
         for name, value, low, high in (
             ("size", self.size, 1, _LARGEST_SIDE),
             ("scale", self.scale, 0.001, 100.0),

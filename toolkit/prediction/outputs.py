@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolkit.errors import DataError
-from toolkit.prediction.folder.beside import Places
+from toolkit.prediction.folder.beside import Places, is_a_persons
 from toolkit.prediction.folder.journal import Line
 from toolkit.prediction.kinds import VIDEO
 from toolkit.prediction.plan import Plan
@@ -81,6 +81,7 @@ class Outputs:
         files: dict[str, str] = {}
         beside: str | None = None
         kept: tuple[str, ...] = ()
+        replaced: str | None = None
         for kind in kinds:
             write = self._writers.get(kind)
             if write is None:
@@ -89,6 +90,7 @@ class Outputs:
             base = self._root / kind / PurePosixPath(job.name)
             if kind == LABELME and self._request.beside and job.frame is None:
                 path = self.place_beside(job.source)
+                replaced = as_written(path) if self._request.overwrite and is_a_persons(path) else None
                 if self._write_labelme(write, prediction, source, path, replace=self._request.overwrite):
                     beside = as_written(path)
                 else:
@@ -109,6 +111,7 @@ class Outputs:
             files=files,
             beside=beside,
             kept=kept,
+            replaced=replaced,
             pixels=_pixels(prediction),
             sureness=prediction.sureness,
             tables={kind: self.tables[kind].record(prediction, self._writing) for kind in kinds if kind in TABLES},

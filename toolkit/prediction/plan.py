@@ -2,18 +2,18 @@
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from toolkit.engines import ENGINES
 from toolkit.engines.precision import require_precision
 from toolkit.errors import CheckpointError, DataError, UsageError
+from toolkit.prediction.folder.beginning import as_begun
 from toolkit.prediction.folder.manifest import read_manifest
 from toolkit.prediction.kinds import Kinds, require_kinds
+from toolkit.prediction.options import require_frames
 from toolkit.prediction.request import PredictRequest
-from toolkit.prediction.sources import STANDARD_INPUT, Sources, find_sources
+from toolkit.prediction.sources import Sources, find_sources
 from toolkit.runs.folder import RUNS, RunFolder
 
 _DEVICE = re.compile(r"auto|cpu|mps|npu|[0-9]{1,3}|(cuda|gpu)([:.][0-9]{1,3})?", re.IGNORECASE)
@@ -40,6 +40,7 @@ class Shard:
 class Plan:
     """What is to be done: what was asked for, and what was found for it.
 
+    request      with the words of the beginning, of a run that is gone on with
     checkpoint   what `run` or `weights` name
     out          None: the next `runs/predict-N`
     """
@@ -59,38 +60,38 @@ def make_plan(request: PredictRequest) -> Plan:
     """
     if request.run is not None and request.weights is not None:
         raise UsageError("run and weights both name a checkpoint. Give one of them.")
-    every, frames, beside = request.every, request.frames, request.beside
-    if every < 1:
-        raise UsageError(f"every: 1 (each frame) or more is possible, got {every}.")
-    if frames is not None and frames < 1:
-        raise UsageError(f"frames: 1 or more is possible, got {frames}.")
+    shard = None if request.shard is None else Shard.parse(request.shard)
+    folder = None if request.out is None else Path(request.out)
+    if shard is not None and folder is None:
+        raise UsageError("shard: the shards write into one folder; name it with out (--out).")
+    goes_on = False
+    if request.resume:
+        folder = _newest_unfinished() if folder is None else folder
+        goes_on = shard is None or read_manifest(folder) is not None  # the first job of an array is sent as all are
+        request = as_begun(request, folder) if goes_on else request
+    elif folder is not None and shard is None:
+        _require_empty(folder)
+    require_frames(request.every, request.frames)
     if request.engine != "auto":
         ENGINES.entry(request.engine)
     if request.save is not None:
         require_kinds(request.save)
     require_precision(request.precision)
     require_devices(request.device)
-    shard = None if request.shard is None else Shard.parse(request.shard)
-    folder = None if request.out is None else Path(request.out)
-    if shard is not None and folder is None:
-        raise UsageError("shard: the shards write into one folder; name it with out (--out).")
-    if folder is not None and shard is None and not request.resume:
-        _require_empty(folder)
-    if request.resume and folder is None:
-        folder = _newest_unfinished()
-    given: Sequence[str] = request.sources
-    if request.resume and not given and folder is not None:
-        given = _sources_of(folder)
     checkpoint = _checkpoint(request.run, request.weights)
-    found = find_sources(given, without=folder)
+    found = find_sources(request.sources, without=folder)
     films = found.films
     kinds = Kinds.chosen(request.save, pictures=films < len(found), films=films > 0)
-    if beside and "labelme" not in kinds.pictures:
+    if not goes_on:
+        request.writing.require_used(kinds.all)
+    if request.beside and "labelme" not in kinds.pictures:
         raise UsageError("beside: only labelme files are written next to pictures. Add labelme to what is saved.")
-    if request.overwrite and not beside:
+    if request.overwrite and not request.beside:
         raise UsageError("overwrite: is for labelme files next to pictures, and goes with beside (--beside).")
-    if films == 0 and (every != 1 or frames is not None):
-        raise UsageError(f"{'every' if every != 1 else 'frames'}: is for films and cameras, and there is none here.")
+    if films == 0 and (request.every != 1 or request.frames is not None):
+        raise UsageError(
+            f"{'every' if request.every != 1 else 'frames'}: is for films and cameras, and there is none here."
+        )
     return Plan(request, found, kinds, checkpoint, folder, shard)
 
 
@@ -128,13 +129,3 @@ def _newest_unfinished() -> Path:
         if values is not None and values.get("finished") is False:
             return path
     raise DataError(f"nothing in {RUNS} to go on with: no prediction there was stopped. Name one with --out.")
-
-
-def _sources_of(folder: Path) -> list[str]:
-    values: dict[str, Any] = read_manifest(folder) or {}
-    given = values.get("sources")
-    if not isinstance(given, list) or not given or not all(isinstance(item, str) for item in given):
-        raise DataError(f"{folder}: does not say what was to be predicted. Name the sources again.")
-    if STANDARD_INPUT in given:
-        raise DataError(f"{folder}: its list came on standard input. Give it again, with - for the sources.")
-    return given

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from toolkit.labels.classmap import ClassMap
 from toolkit.models.device import is_out_of_memory
 from toolkit.prediction.canvas import Canvas
 from toolkit.prediction.films.frames import Frame, Frames, ahead
-from toolkit.prediction.options import PredictOptions
+from toolkit.prediction.options import PredictOptions, require_frames
 from toolkit.prediction.prediction import Prediction
 from toolkit.prediction.prepared import Prepared, prepare
 from toolkit.prediction.sources import CAMERA, Source
@@ -66,23 +67,47 @@ class Predictor:
         prepared = self.prepare(read_picture(image))
         return self.see([prepared], confidence=confidence, probabilities=probabilities)[0]()
 
+    @overload
     def predict_many(
-        self, images: Iterable[Picture], *, confidence: bool = False, probabilities: bool = False
-    ) -> Iterator[Prediction]:
+        self, images: Iterable[Picture], *, confidence: bool = False, probabilities: bool = False, failed: None = None
+    ) -> Iterator[Prediction]: ...
+    @overload
+    def predict_many(
+        self,
+        images: Iterable[Picture],
+        *,
+        confidence: bool = False,
+        probabilities: bool = False,
+        failed: Callable[[Picture, DataError], object],
+    ) -> Iterator[Prediction | None]: ...
+    def predict_many(
+        self,
+        images: Iterable[Picture],
+        *,
+        confidence: bool = False,
+        probabilities: bool = False,
+        failed: Callable[[Picture, DataError], object] | None = None,
+    ) -> Iterator[Prediction | None]:
         """Predict pictures as they come, one prediction after the other in the same order.
 
-        Reading ahead and preparing go on beside the network; only a few pictures are in memory at a time. Raises what
-        `predict` does, when it is the broken picture's turn.
+        failed   told of each picture that cannot be read, and why, when it is its turn: None comes in its place, and the
+                 others go on. Without it, what `predict` would raise is raised then, and ends the work
+
+        Reading ahead and preparing go on beside the network; only a few pictures are in memory at a time.
         """
         if isinstance(images, Path | str | np.ndarray):
             raise UsageError("images: a list of pictures is needed, this is one. Use predict(...).")
         outcomes = stream(
             self, images, read=read_picture, finish=_only, confidence=confidence, probabilities=probabilities
         )
-        for _, outcome in outcomes:
-            if isinstance(outcome, DataError):
+        for image, outcome in outcomes:
+            if not isinstance(outcome, DataError):
+                yield outcome
+            elif failed is None:
                 raise outcome
-            yield outcome
+            else:
+                failed(image, outcome)
+                yield None
 
     def predict_film(
         self,
@@ -98,8 +123,10 @@ class Predictor:
         every    each N-th frame only
         frames   end after so many; a camera has no other end
 
-        Raises DataError if it cannot be opened, or, after the last frame that could be read, if it breaks off.
+        Raises DataError if it cannot be opened, or, after the last frame that could be read, if it breaks off;
+        UsageError for numbers below 1.
         """
+        require_frames(every, frames)
         place = f"{CAMERA}{film}" if isinstance(film, int) else str(film)
         taken = Frames(Source(place, place), every=every, most=frames)
         with closing(ahead(taken.__iter__)) as pictures:  # type: ignore[type-var]

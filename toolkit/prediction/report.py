@@ -19,8 +19,11 @@ class PredictReport:
     engine       what computed, and in which precision
     frames       how many frames of films or of a camera were predicted
     kept         labelme files that were there already and stay as they are: next to pictures, or corrected meanwhile
+    replaced     labelme files that were there, had been made or looked at by a person, and were replaced as asked
     continued    how many pictures and films were finished before this call
     pictures     absolute path of the folder that all sources have in common; None: a camera, or several drives
+    sources      how many pictures and films there are
+    beside       whether labelme files were to be written next to the pictures
     finished     whether all is done: false in a shard while others are still at work
     """
 
@@ -35,6 +38,9 @@ class PredictReport:
     continued: int = 0
     finished: bool = True
     pictures: str | None = None
+    sources: int = 0
+    replaced: tuple[str, ...] = ()
+    beside: bool = False
 
     @property
     def ok(self) -> bool:
@@ -51,6 +57,7 @@ class PredictReport:
             "frames": self.frames,
             "pixels": self.pixels,
             "kept": list(self.kept),
+            "replaced": list(self.replaced),
             "failures": [item.as_dict() for item in self.failures],
             "continued": self.continued,
             "finished": self.finished,

@@ -6,6 +6,7 @@ Paths are texts here, as a Path for each of 200,000 pictures takes several times
 
 import glob
 import os
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ CAMERA = "camera:"
 STANDARD_INPUT = "-"
 
 _LARGEST_LIST = 1 << 30
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _IN_A_FOLDER = (*IMAGE_SUFFIXES, *FILM_SUFFIXES)
 
 
@@ -241,6 +243,8 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _matching(pattern: str, without: str | None) -> Iterator[tuple[str, str]]:
+    if _ADDRESS.match(pattern):
+        raise DataError(f"{pattern}: is an address; only files are read. Download it first and name the file.")
     if not glob.has_magic(pattern):
         raise DataError(f"{pattern}: there is no such file or folder.")
     anchor = pattern

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from toolkit.errors import DataError, Interrupted, SegError, UsageError
+from toolkit.errors import DataError, Interrupted, SegError, StoppedWithOthers, UsageError
 from toolkit.files import held, new_folder, numbered_folder
+from toolkit.labels.labelme_fields import is_writable
+from toolkit.prediction.folder.beginning import options_of
 from toolkit.prediction.folder.fingerprint import checksum_of
 from toolkit.prediction.folder.journal import MERGED, Journal, Line, journal_name, journals_in, read_lines
 from toolkit.prediction.folder.manifest import read_manifest, require_same, write_manifest
@@ -21,7 +23,7 @@ from toolkit.prediction.folder.outfolder import (
 )
 from toolkit.prediction.folder.standing import Standing, Summary, gather, merge, standing, summary
 from toolkit.prediction.outputs import LABELME, Outputs, as_written
-from toolkit.prediction.plan import Plan
+from toolkit.prediction.plan import Plan, Shard
 from toolkit.prediction.predictor import Predictor, load
 from toolkit.prediction.report import PredictReport
 from toolkit.prediction.tables.row import TableRow
@@ -57,24 +59,40 @@ class Team:
         self.part, self.parts = number * group.world + group.rank, of * group.world
 
     def do(self) -> PredictReport:
+        # what can be refused is refused before the model is loaded, which takes seconds
+        self._together(lambda: Outputs(self.plan, Path()))  # a package that a writer lacks
+        asked = self._together(self._asked)
+        self.group.on_main(lambda: self._require_fit(asked))
         predictor = self._together(self._load)
-        outputs = self._together(lambda: Outputs(self.plan, Path()))  # a package that a writer lacks is named first
-        about = self._about(predictor)
-        with contextlib.ExitStack() as holding:  # locks, from the beginning of the work to its end
-            begun = self.group.on_main(lambda: self._begin(about, holding))
-            outputs = Outputs(self.plan, begun.root)
-            work = self._together(lambda: self._work(predictor, outputs, begun, holding))
-        if self.group.any(work.stopped):
+        about = asked | {"classes": list(predictor.classes.names), "engine": _engine(predictor)}
+        begun = None
+        try:
+            with contextlib.ExitStack() as holding:  # locks, from the beginning of the work to its end
+                begun = self.group.on_main(lambda: self._begin(about, holding))
+                self._warn_of_names()
+                outputs = Outputs(self.plan, begun.root)
+                work = self._together(lambda: self._work(predictor, outputs, begun, holding))
+            report = None
+            if not self.group.any(work.stopped):
+                report = self.group.on_main(lambda: self._finish(about, begun, predictor, outputs, work))
+        except BaseException:
+            if begun is not None and self.group.is_main:
+                self._break_off(begun)
+            raise
+        if report is None:
             self._stop(begun)
-        return self.group.on_main(lambda: self._finish(about, begun, predictor, outputs, work))
+        return report
 
     def _together(self, work: Callable[[], T]) -> T:
-        """Do something in every process; if it fails in one, it ends all."""
+        """Do something in every process; if it fails in one, it ends all. What fails in the main one is said by it alone."""
         failed, outcome = None, None
         try:
             outcome = work()
         except SegError as error:
             failed = error
+        code = self.group.share(failed.exit_code if failed else 0)
+        if code:
+            raise failed if failed is not None and self.group.is_main else StoppedWithOthers(code)
         self.group.agree(failed)
         return outcome  # type: ignore[return-value]
 
@@ -90,21 +108,57 @@ class Team:
             progress=self.progress,
         )
 
-    def _about(self, predictor: Predictor) -> dict[str, Any]:
-        """What the manifest says of the call; the same for every process and shard."""
-        plan, request = self.plan, self.request
-        kinds = {key: list(value) for key, value in asdict(plan.kinds).items() if value}
-        own = {"every": request.every, "frames": request.frames, "beside": request.beside}
+    def _asked(self) -> dict[str, Any]:
+        """What the manifest says of the call before the model is loaded; the same for every process and shard."""
+        plan = self.plan
         return {
             "sources": list(plan.sources.given),
             "root": plan.sources.root,
-            "classes": list(predictor.classes.names),
             "checkpoint": str(plan.checkpoint),
             "checksum": checksum_of(plan.checkpoint),
-            "engine": _engine(predictor),
-            "options": {**asdict(request.options), **asdict(request.writing), **own},
-            "save": kinds,
+            "options": options_of(self.request),
+            "save": {key: list(value) for key, value in asdict(plan.kinds).items() if value},
         }
+
+    def _require_fit(self, asked: dict[str, Any]) -> None:
+        """Refuse what does not go together with a run that was begun in the folder."""
+        plan = self.plan
+        if plan.out is None or not (self.request.resume or plan.shard is not None):
+            return
+        if plan.shard is None:
+            require_same(plan.out, asked)
+        elif read_manifest(plan.out) is not None:
+            share_folder(plan.out, resume=self.request.resume)
+            self._require_own(plan.out, plan.shard, asked)
+
+    def _require_own(self, root: Path, shard: Shard, about: dict[str, Any]) -> None:
+        """Refuse a shard that is not of the same work, or was begun."""
+        require_same(root, about | {"shards": self._shards})
+        own = [root / journal_name(self.part + rank, self.parts) for rank in range(self.group.world)]
+        if not self.request.resume and any(path.exists() for path in own):
+            raise UsageError(
+                f"{root}: shard {shard.number}/{shard.of} was begun there already. Go on with it: --continue, or choose "
+                "another --out."
+            )
+
+    @property
+    def _shards(self) -> dict[str, Any]:
+        sources = self.plan.sources
+        return {"of": self.parts, "sources": len(sources), "checksum": sources.checksum}
+
+    def _warn_of_names(self) -> None:
+        """Of pictures that no labelme file can name."""
+        if LABELME not in self.plan.kinds.pictures:
+            return
+        places = (source.place for source in self.plan.sources if not source.has_frames)
+        named = os.path.basename if self.request.beside else str
+        found = [place for place in places if not is_writable(named(place))]
+        if found:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            self.progress.warn(
+                f"{found[0]}{more}: the name is not UTF-8, and labelme files cannot hold it: seg convert refuses them. "
+                "Rename what is called so, then predict it again; the other outputs can be used."
+            )
 
     def _begin(self, about: dict[str, Any], holding: contextlib.ExitStack) -> _Begun:
         plan, request, names = self.plan, self.request, self.plan.sources.labels
@@ -112,16 +166,9 @@ class Team:
         if plan.shard is not None and plan.out is not None:
             root = plan.out
             share_folder(root, resume=request.resume)
-            shards = {"of": self.parts, "sources": len(names), "checksum": plan.sources.checksum}
             if read_manifest(root) is None:
-                write_manifest(root, {"out": str(root), **about, "shards": shards, "finished": False})
-            require_same(root, about | {"shards": shards})
-            own = [root / journal_name(self.part + rank, self.parts) for rank in range(self.group.world)]
-            if not request.resume and any(path.exists() for path in own):
-                raise UsageError(
-                    f"{root}: shard {plan.shard.number}/{plan.shard.of} was begun there already. Go on with it: "
-                    "--continue, or choose another --out."
-                )
+                write_manifest(root, {"out": str(root), **about, "shards": self._shards, "finished": False})
+            self._require_own(root, plan.shard, about)
             return _Begun(root, standing(root, names).done if request.resume else done, made=False)
         if request.resume and plan.out is not None:
             root = plan.out
@@ -140,8 +187,13 @@ class Team:
             write_manifest(root, {"out": str(root), **about, **divided, "finished": False})
             return _Begun(root, done, made=False)
         root = new_folder(plan.out) if plan.out is not None else numbered_folder(RUNS, "predict")
-        holding.enter_context(held(root / MERGED, _busy(root)))
-        write_manifest(root, {"out": str(root), **about, "finished": False})
+        try:
+            holding.enter_context(held(root / MERGED, _busy(root)))
+            write_manifest(root, {"out": str(root), **about, "finished": False})
+        except SegError:
+            holding.close()
+            take_back(root)
+            raise
         return _Begun(root, done, made=True)
 
     def _work(self, predictor: Predictor, outputs: Outputs, begun: _Begun, holding: contextlib.ExitStack) -> Work:
@@ -174,14 +226,34 @@ class Team:
         alone = self.plan.kinds.all == (LABELME,)
         return alone and request.beside and not request.overwrite and not request.resume
 
-    def _stop(self, begun: _Begun) -> None:
-        done = sum(standing(begun.root, self.plan.sources.labels).done) if self.group.is_main else 0
-        self.group.fail(
-            Interrupted(
-                f"stopped: {done} of {len(self.plan.sources)} are finished, in {begun.root}. Go on with the same command "
-                "and --continue."
-            )
+    def _stop(self, begun: _Begun) -> NoReturn:
+        said = ""
+        if self.group.is_main:
+            said = "before anything was finished; nothing is left behind."
+            if not self._taken_back(begun):
+                said = self._said(begun, sum(standing(begun.root, self.plan.sources.labels).done))
+        self.group.fail(Interrupted(f"stopped: {said}"))
+
+    def _break_off(self, begun: _Begun) -> None:
+        """Something failed, or is to stop at once: say where that is that was finished."""
+        with contextlib.suppress(SegError, OSError):
+            done = 0 if self._taken_back(begun) else sum(standing(begun.root, self.plan.sources.labels).done)
+            if done:
+                self.progress.say(self._said(begun, done))
+
+    def _said(self, begun: _Begun, done: int) -> str:
+        return (
+            f"{done} of {len(self.plan.sources)} are finished, in {begun.root}. Go on with the same command and "
+            "--continue."
         )
+
+    def _taken_back(self, begun: _Begun) -> bool:
+        """Take the folder back if this call made it and nothing was finished; whether that is so."""
+        lines = (line for path in journals_in(begun.root) for _, line in read_lines(path))
+        if not begun.made or any(line.failure is None for line in lines):
+            return False
+        take_back(begun.root, self.plan.kinds.all)
+        return True
 
     def _finish(
         self, about: dict[str, Any], begun: _Begun, predictor: Predictor, outputs: Outputs, work: Work
@@ -231,8 +303,11 @@ class Team:
             engine=_engine(predictor),
             frames=counted.frames,
             kept=counted.kept,
+            replaced=counted.replaced,
             continued=begun.before,
             pictures=self.plan.sources.root,
+            sources=len(self.plan.sources),
+            beside=self.request.beside,
             finished=finished,
         )
 

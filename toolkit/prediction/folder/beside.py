@@ -9,6 +9,7 @@ import msgspec
 
 from toolkit.errors import DataError
 from toolkit.files import read_file
+from toolkit.labels.labelme_fields import Flags
 from toolkit.prediction.naming import folded_name
 from toolkit.prediction.sources import Source
 from toolkit.voc.layout import IMAGE_SUFFIXES
@@ -68,6 +69,21 @@ def _stems_in(folder: str) -> Counter[str]:
 
 class _Named(msgspec.Struct):
     imagePath: str  # noqa: N815
+
+
+class _Flagged(msgspec.Struct):
+    flags: Flags
+
+
+def is_a_persons(annotation: Path) -> bool:
+    """Whether a file is there that is no prediction that nobody has looked at, as its flag says."""
+    if not os.path.lexists(annotation):
+        return False
+    try:
+        read = msgspec.json.decode(read_file(annotation, _LARGEST, DataError), type=_Flagged)
+    except (DataError, msgspec.MsgspecError, ValueError):
+        return True
+    return read.flags.predicted is not True
 
 
 def _names(annotation: str, picture: str) -> bool | None:

@@ -29,6 +29,7 @@ class Line:
     files      kind -> file, relative to the run's folder
     beside     the labelme file next to the picture, as the picture was named
     kept       files that were there and stay as they are
+    replaced   that in the place of `beside` was a file that a person had made or looked at: the same name again
     pixels     by class id
     sureness   mean probability by class id, nan where there is no pixel
     tables     kind -> what the picture adds to it
@@ -43,6 +44,7 @@ class Line:
     files: dict[str, str] = field(default_factory=dict)
     beside: str | None = None
     kept: tuple[str, ...] = ()
+    replaced: str | None = None
     pixels: tuple[int, ...] = ()
     sureness: tuple[float, ...] = ()
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class Line:
             "files": self.files or None,
             "beside": self.beside,
             "kept": self.kept or None,
+            "replaced": self.replaced,
             "pixels": self.pixels or None,
             "sureness": [None if math.isnan(share) else round(share, 6) for share in self.sureness] or None,
             "tables": self.tables or None,
@@ -75,7 +78,7 @@ class Line:
             values = json.loads(data)
             size = values.get("size")
             frame, frames = values.get("frame"), values.get("frames")
-            beside, failure = values.get("beside"), values.get("failure")
+            beside, replaced, failure = (values.get(key) for key in ("beside", "replaced", "failure"))
             return cls(
                 name=_text(values["name"]),
                 source=_text(values["source"]),
@@ -85,6 +88,7 @@ class Line:
                 files={str(kind): _text(path) for kind, path in values.get("files", {}).items()},
                 beside=None if beside is None else _text(beside),
                 kept=tuple(map(_text, values.get("kept", ()))),
+                replaced=None if replaced is None else _text(replaced),
                 pixels=tuple(map(int, values.get("pixels", ()))),
                 sureness=tuple(math.nan if share is None else float(share) for share in values.get("sureness", ())),
                 tables={str(kind): dict(record) for kind, record in values.get("tables", {}).items()},

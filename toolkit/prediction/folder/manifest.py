@@ -50,26 +50,40 @@ def write_manifest(root: Path, values: dict[str, Any]) -> None:
     write_text(root / NAME, f"{text}\n")
 
 
-def require_same(root: Path, now: dict[str, Any]) -> None:
-    """Raise UsageError if the run in `root` was begun with other settings than these; DataError if none was begun."""
+def read_beginning(root: Path) -> dict[str, Any]:
+    """What the file says of a run that can be gone on with. Raises DataError if none was begun."""
     begun = read_manifest(root)
     if begun is None or "checksum" not in begun:
         raise DataError(
             f"{root}: nothing to go on with: {NAME} is missing or of an older version. Choose another --out."
         )
+    return begun
+
+
+def require_same(root: Path, now: dict[str, Any]) -> None:
+    """Raise UsageError if the run in `root` was begun with other settings than these; DataError if none was begun.
+
+    What `now` does not hold is not compared, but for `options`, which it does.
+    """
+    begun = read_beginning(root)
     now = json.loads(json.dumps(now))  # lists for tuples, as in the file
     for key, words in _WORDS.items():
         if key in begun and key in now and begun[key] != now[key]:
             was, given = begun[key], now[key]
             if key == "checksum":
                 was, given = begun.get("checkpoint"), f"{now.get('checkpoint')}{_changed(begun, now)}"
-            raise _refusal(root, words, was, given)
+            raise refusal(root, words, was, given)
     if begun.get("shards") and now.get("shards"):
         _require_same_shards(root, begun["shards"], now["shards"])
-    old, new = begun.get("options"), now["options"]
-    for key in new:
-        if key not in _MAY_DIFFER and isinstance(old, dict) and old.get(key) != new[key]:
-            raise _refusal(root, key.replace("_", "-"), old.get(key), new[key])
+    require_same_options(root, begun.get("options"), now["options"])
+
+
+def require_same_options(root: Path, was: Any, now: dict[str, Any]) -> None:
+    """Raise UsageError if one of the options that are given now had another value."""
+    now = json.loads(json.dumps(now))
+    for key in now:
+        if key not in _MAY_DIFFER and isinstance(was, dict) and was.get(key) != now[key]:
+            raise refusal(root, key.replace("_", "-"), was.get(key), now[key])
 
 
 def _require_same_shards(root: Path, was: Any, now: dict[str, Any]) -> None:
@@ -89,7 +103,8 @@ def _changed(begun: dict[str, Any], now: dict[str, Any]) -> str:
     return " (its content has changed)" if begun.get("checkpoint") == now.get("checkpoint") else ""
 
 
-def _refusal(root: Path, what: str, was: object, now: object) -> UsageError:
+def refusal(root: Path, what: str, was: object, now: object) -> UsageError:
+    """The error for something that is given otherwise than it was."""
     shown = tuple(_shown(each) for each in (was, now))
     return UsageError(
         f"{root}: was begun otherwise: {what} was {shown[0]}, now it is {shown[1]}. Give the same, or another --out."

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,8 +63,13 @@ def remove_old_partial_files(folders: Iterable[str]) -> None:
                     os.unlink(entry.path)  # noqa: PTH108
 
 
-def take_back(root: Path) -> None:
-    """Take back a folder that this call made and in which nothing was predicted."""
+def take_back(root: Path, kinds: Iterable[str] = ()) -> None:
+    """Take back a folder that this call made and in which nothing was finished.
+
+    kinds   of output, of whose folders all goes: files of pictures that were in work
+    """
+    for kind in kinds:
+        shutil.rmtree(root / kind, ignore_errors=True)
     with contextlib.suppress(OSError):
         for path in (*journals_in(root), root / NAME):
             path.unlink(missing_ok=True)

@@ -10,6 +10,9 @@ from toolkit.files import held, writing
 from toolkit.findings import Finding
 from toolkit.prediction.folder.journal import MERGED, Line, journals_in, read_lines
 
+IN_PART = "in-part"
+"""Code of the failure of a film that was predicted as far as it goes."""
+
 _LAST = 1 << 62  # a film's own line comes after those of its frames
 
 
@@ -124,6 +127,7 @@ class Summary:
     frames     of films and cameras
     pixels     by class id
     kept       files that were there and stay as they are
+    replaced   files that were there and had been made or looked at by a person
     failures   what could not be read
     """
 
@@ -131,6 +135,7 @@ class Summary:
     frames: int
     pixels: tuple[int, ...]
     kept: tuple[str, ...]
+    replaced: tuple[str, ...]
     failures: tuple[Finding, ...]
 
 
@@ -139,15 +144,17 @@ def summary(lines: Iterable[Line], classes: int) -> Summary:
     images = frames = 0
     pixels = [0] * classes
     kept: list[str] = []
+    replaced: list[str] = []
     failures: list[Finding] = []
     for line in lines:
         if line.failure is not None:
-            failures.append(Finding(line.source, line.failure))
+            failures.append(Finding(line.source, line.failure, code=IN_PART if line.frames else ""))
         elif line.frame is not None:
             frames += 1
         elif line.frames is None and line.pixels:
             images += 1
         kept += line.kept
+        replaced += [] if line.replaced is None else [line.replaced]
         for k, count in enumerate(line.pixels[:classes]):
             pixels[k] += count
-    return Summary(images, frames, tuple(pixels), tuple(kept), tuple(failures))
+    return Summary(images, frames, tuple(pixels), tuple(kept), tuple(replaced), tuple(failures))

@@ -1,10 +1,21 @@
 """How predictions are written."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from toolkit.errors import UsageError
 
 SHAPES = ("polygon", "mask")
+
+USED_BY = {
+    "opacity": ("overlay", "video"),
+    "outline": ("overlay", "video"),
+    "shapes": ("labelme",),
+    "tolerance": ("labelme",),
+    "min_area": ("labelme",),
+    "pixel_size": ("counts",),
+}
+"""The kinds of output that look at each option."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,25 @@ class WriteOptions:
             ("pixel_size", self.pixel_size, 1e-12, 1e12),
         ):
             if value is not None and not low <= value <= high:
-                raise UsageError(f"{name}: {low:g} to {high:g} is possible, got {value}.")
+                raise UsageError(f"{dashed(name)}: {low:g} to {high:g} is possible, got {value}.")
         if self.shapes not in SHAPES:
             raise UsageError(f"shapes: {' or '.join(SHAPES)} is possible, got '{self.shapes}'.")
+
+    def require_used(self, kinds: Sequence[str]) -> None:
+        """Raise UsageError for an option that was given and that no output of these kinds looks at."""
+        for option in fields(self):
+            if getattr(self, option.name) == option.default:
+                continue
+            users = USED_BY[option.name]
+            if not set(users) & set(kinds):
+                raise UsageError(
+                    f"{dashed(option.name)}: is for {' and '.join(users)}, and nothing that is saved uses it. Add "
+                    f"{users[0]} to what is saved (--save), or leave it out."
+                )
+        if self.shapes == "mask" and self.tolerance != WriteOptions.tolerance:
+            raise UsageError("tolerance: is for polygons; shapes mask (--shapes mask) is exact. Leave one of them out.")
+
+
+def dashed(name: str) -> str:
+    """An option's name as it is typed, without the two hyphens in front."""
+    return name.replace("_", "-")

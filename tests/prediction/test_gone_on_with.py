@@ -1,0 +1,259 @@
+"""What a call that ends early leaves, and what one that goes on with it need not be told again."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import toolkit
+from tests.prediction.films import picture
+from tests.runs.checkpoints import saved_checkpoint
+from tests.training.tiny import Listener
+from toolkit.errors import DataError, Interrupted, RunError, SegError, UsageError
+from toolkit.labels.labelme_write import write_labelme
+from toolkit.prediction.folder.beginning import as_begun, options_of
+from toolkit.prediction.kinds import Kinds
+from toolkit.prediction.options import PredictOptions
+from toolkit.prediction.predictor import Predictor
+from toolkit.prediction.report import PredictReport
+from toolkit.prediction.request import PredictRequest
+from toolkit.prediction.writers.options import WriteOptions
+
+BAD_NAME = os.fsdecode(b"photos/bad\xff.png")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four pictures and a model."""
+    monkeypatch.chdir(tmp_path)
+    photos(4)
+    saved_checkpoint(Path("best.safetensors"))
+
+
+def photos(count: int) -> None:
+    Path("photos").mkdir(exist_ok=True)
+    for number in range(count):
+        Image.fromarray(picture(number)).save(f"photos/{number}.png")
+
+
+def go(sources: Any = "photos", **words: Any) -> PredictReport:
+    usual: dict[str, Any] = {"weights": "best.safetensors", "out": "out", "device": "cpu", "precision": "fp32"}
+    return toolkit.predict(sources, **(usual | words))
+
+
+def failing_from(call: int, error: BaseException, work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same work, which fails from its `call`-th time on."""
+    calls = 0
+
+    def failing(*arguments: Any, **words: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls >= call:
+            raise error
+        return work(*arguments, **words)
+
+    return failing
+
+
+# what is left
+
+
+def test_an_engine_that_cannot_compute_leaves_nothing_and_the_folder_can_be_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Predictor, "_compute", failing_from(1, RunError("it cannot"), Predictor._compute))
+        for out in ("out", None):
+            with pytest.raises(RunError, match="it cannot"):
+                go(out=out)
+    assert not Path("out").exists() and not list(Path("runs").iterdir())
+    assert go(save="ids").images == 4
+
+
+def test_where_nothing_can_be_written_next_to_the_pictures_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = SegError("photos/0.json: cannot be written")
+    monkeypatch.setattr("toolkit.prediction.writers.labelme.write_labelme", failing_from(1, refused, write_labelme))
+    with pytest.raises(SegError, match="cannot be written"):
+        go(beside=True)  # masks and overlays of the first pictures are written by then
+    assert not Path("out").exists() and len(list(Path("photos").iterdir())) == 4
+
+
+def test_a_stop_before_the_first_picture_leaves_nothing() -> None:
+    with pytest.raises(Interrupted, match="nothing is left behind"):
+        go(should_stop=lambda: True)
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("error", [SegError("out: cannot be written: the disk is full"), KeyboardInterrupt()])
+def test_what_ends_the_work_says_where_the_finished_part_is(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    listener = Listener()
+    photos(12)
+    with monkeypatch.context() as full:
+        full.setattr(Predictor, "_compute", failing_from(11, error, Predictor._compute))
+        with pytest.raises(type(error)):
+            go(save="ids", progress=listener)
+    done = len(Path("out/predictions.jsonl").read_bytes().splitlines())
+    assert 0 < done < 12
+    assert listener.said[-1] == f"{done} of 12 are finished, in out. Go on with the same command and --continue."
+    report = toolkit.predict(out="out", resume=True)
+    assert (report.continued, report.images, report.sources) == (done, 12, 12)
+
+
+# what need not be told again
+
+
+def test_going_on_needs_no_word_but_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    words: dict[str, Any] = {
+        "save": "overlay,ids,labelme,counts",
+        "options": PredictOptions(size=96, tta="flips"),
+        "writing": WriteOptions(opacity=0.25, tolerance=2.0, pixel_size=0.5),
+    }
+    photos(10)
+    go(out="whole", **words)
+    with monkeypatch.context() as broken:
+        broken.setattr(Predictor, "_compute", failing_from(9, RunError(""), Predictor._compute))
+        with pytest.raises(RunError):
+            go(out="out", **words)
+    newer = Path("runs/train-1/weights")
+    newer.mkdir(parents=True)
+    (newer.parent / "config.yaml").touch()
+    saved_checkpoint(newer / "best.safetensors", names=("x", "y", "z"))
+    report = toolkit.predict(out="out", resume=True)
+    assert report.checkpoint == Path("best.safetensors") and 0 < report.continued < 10
+    for path in Path("whole").rglob("*.*"):
+        if path.is_file() and path.name != "manifest.json":
+            assert Path("out", path.relative_to("whole")).read_bytes() == path.read_bytes(), path
+    again = toolkit.predict(out="out", resume=True)
+    assert (again.continued, again.sources) == (10, 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"options": PredictOptions(scale=1.0)}, "scale was not given, now it is 1"),
+        ({"writing": WriteOptions(pixel_size=2.0)}, "pixel-size was 0.5, now it is 2"),
+        ({"save": "ids"}, "what is saved was"),
+        ({"engine": "onnxruntime"}, "engine was torch, now it is onnxruntime"),
+        ({"precision": "bf16"}, "precision was fp32, now it is bf16"),
+        ({"weights": "other.safetensors"}, "the checkpoint was best.safetensors"),
+    ],
+)
+def test_what_is_given_otherwise_is_refused_before_the_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, words: dict[str, Any], said: str
+) -> None:
+    go("photos/0.png", save="counts", options=PredictOptions(size=96), writing=WriteOptions(pixel_size=0.5))
+    saved_checkpoint(Path("other.safetensors"), names=("x", "y", "z"))
+    monkeypatch.setattr("toolkit.prediction.team.load", None)
+    with pytest.raises(UsageError, match=said):
+        toolkit.predict(out="out", resume=True, **words)
+
+
+def test_a_shard_that_was_begun_is_refused_before_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    go(save="ids", shard="1/2", options=PredictOptions(size=96))
+    monkeypatch.setattr("toolkit.prediction.team.load", None)
+    with pytest.raises(UsageError, match="shard 1/2 was begun there already"):
+        go(save="ids", shard="1/2", options=PredictOptions(size=96))
+
+
+OPTIONS = st.one_of(
+    st.builds(PredictOptions, size=st.integers(1, 999), tta=st.sets(st.sampled_from(["flips", "scales"])).map(sorted)),
+    st.builds(PredictOptions, scale=st.floats(0.1, 9), tile=st.integers(32, 999), overlap=st.floats(0, 0.9)),
+    st.builds(PredictOptions, letterbox=st.booleans(), batch=st.none() | st.integers(1, 99)),
+)
+WRITING = st.builds(
+    WriteOptions,
+    opacity=st.floats(0, 1),
+    outline=st.none() | st.integers(0, 99),
+    shapes=st.sampled_from(["polygon", "mask"]),
+    min_area=st.none() | st.integers(0, 99),
+    pixel_size=st.none() | st.floats(0.1, 9),
+)
+SAVED = st.none() | st.lists(st.sampled_from(["ids", "mask", "labelme", "counts"]), min_size=1, unique=True).map(tuple)
+
+
+def begin(values: Any) -> None:
+    Path("begun").mkdir(exist_ok=True)
+    Path("begun/manifest.json").write_text(json.dumps({"seg": "", "checksum": "0", **values}), encoding="utf-8")
+
+
+@settings(max_examples=40)
+@given(OPTIONS, WRITING, SAVED, st.integers(1, 9), st.none() | st.integers(1, 9), st.booleans(), st.sampled_from("pfb"))
+def test_every_word_comes_back_as_it_was(
+    options: PredictOptions,
+    writing: WriteOptions,
+    save: tuple[str, ...] | None,
+    every: int,
+    frames: int | None,
+    beside: bool,
+    what: str,
+) -> None:
+    begun = PredictRequest(
+        ("a", "b"), None, "m.onnx", "begun", save, options, writing, "openvino", "bf16",
+        every=every, frames=frames, beside=beside, resume=True,
+    )  # fmt: skip
+    kinds = Kinds.chosen(save, pictures=what in "pb", films=what in "fb")
+    saved = {key: value for key, value in vars(kinds).items() if value}
+    about = {"sources": ["a", "b"], "checkpoint": "m.onnx", "engine": "openvino, bf16", "save": saved}
+    begin({**about, "options": options_of(begun)})
+    found = as_begun(PredictRequest(out="begun", resume=True), Path("begun"))
+    chosen = Kinds.chosen(found.save, pictures=what in "pb", films=what in "fb")
+    assert chosen == kinds and replace(found, save=save) == begun
+    assert as_begun(begun, Path("begun")) == begun, "given again, it is the same"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["size", "tta", "every"]), inner),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(["sources", "options", "save", "engine", "checkpoint"])
+
+
+@settings(max_examples=80)
+@given(st.dictionaries(KEYS, JSON), st.dictionaries(st.sampled_from([*vars(PredictOptions()), "frames"]), JSON))
+def test_a_manifest_of_anybodys_making_is_refused_in_words_or_makes_sense(
+    values: dict[str, Any], options: dict[str, Any]
+) -> None:
+    begin({"sources": ["a"], "options": options, **values})
+    try:
+        found = as_begun(PredictRequest(out="begun", resume=True), Path("begun"))
+    except (DataError, UsageError) as error:
+        assert (
+            "begun" in str(error) or "is possible" in str(error) or "is not known" in str(error) or "goes" in str(error)
+        )
+    else:
+        assert all(isinstance(each, str) for each in (*found.sources, *(found.save or ())))
+        assert isinstance(found.every, int) and isinstance(found.beside, bool)
+
+
+# files of labelme
+
+
+def test_overwriting_names_what_somebody_had_made_or_looked_at() -> None:
+    words: dict[str, Any] = {"save": "labelme", "beside": True, "overwrite": True}
+    Path("photos/0.json").write_text("by hand", encoding="utf-8")
+    assert go(**words).replaced == ("photos/0.json",)
+    seen = json.loads(Path("photos/1.json").read_text(encoding="utf-8"))
+    Path("photos/1.json").write_text(json.dumps(seen | {"flags": {"predicted": False}}), encoding="utf-8")
+    report = go(**words, out="again")
+    assert (report.images, report.replaced) == (4, ("photos/1.json",)), "predictions nobody looked at are no loss"
+    assert json.loads(Path("again/manifest.json").read_text(encoding="utf-8"))["replaced"] == ["photos/1.json"]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="every name is text there")
+def test_names_that_labelme_files_cannot_hold_are_warned_of() -> None:
+    Image.fromarray(picture(5)).save(BAD_NAME)
+    listener = Listener()
+    assert go(save="ids", progress=listener).images == 5 and not listener.warned
+    assert go(save="ids,labelme", out="more", progress=listener).images == 5
+    assert len(listener.warned) == 1 and BAD_NAME in listener.warned[0] and "Rename" in listener.warned[0]
