@@ -16,15 +16,13 @@ from toolkit.errors import DataError
 from toolkit.prediction.folder.beside import Places, is_a_persons
 from toolkit.prediction.folder.journal import Line
 from toolkit.prediction.kinds import VIDEO
-from toolkit.prediction.plan import Plan
+from toolkit.prediction.plan import LABELME, Plan
 from toolkit.prediction.prediction import Prediction
 from toolkit.prediction.sources import Source
 from toolkit.prediction.tables import TABLES
 from toolkit.prediction.tables.row import Table
 from toolkit.prediction.writers import WRITERS
 from toolkit.voc.overlay import overlay
-
-LABELME = "labelme"
 
 Writer = Callable[..., Path]
 
@@ -73,7 +71,7 @@ class Outputs:
         self._places = Places()
         kinds = plan.kinds
         self._writers: dict[str, Writer] = {kind: WRITERS.load(kind) for kind in kinds.all if kind in WRITERS}
-        self.tables: dict[str, Table] = {kind: TABLES.load(kind) for kind in kinds.tables}
+        self._tables: dict[str, Table] = {kind: TABLES.load(kind) for kind in kinds.tables}
 
     def finish(self, job: Job, prediction: Prediction) -> Done:
         """Write all files of a prediction."""
@@ -82,16 +80,16 @@ class Outputs:
         beside: str | None = None
         kept: tuple[str, ...] = ()
         replaced: str | None = None
+        source = job.source.path if job.frame is None else None
         for kind in kinds:
             write = self._writers.get(kind)
             if write is None:
                 continue
-            source = job.source.path if job.frame is None else None
             base = self._root / kind / PurePosixPath(job.name)
-            if kind == LABELME and self._request.beside and job.frame is None:
-                path = self.place_beside(job.source)
-                replaced = as_written(path) if self._request.overwrite and is_a_persons(path) else None
-                if self._write_labelme(write, prediction, source, path, replace=self._request.overwrite):
+            if kind == LABELME and self._request.beside and source is not None:
+                path, overwrite = self.place_beside(job.source), self._request.overwrite
+                replaced = as_written(path) if overwrite and is_a_persons(path) else None
+                if self._write_labelme(write, prediction, source, path, replace=overwrite):
                     beside = as_written(path)
                 else:
                     kept = (as_written(path),)
@@ -114,7 +112,7 @@ class Outputs:
             replaced=replaced,
             pixels=_pixels(prediction),
             sureness=prediction.sureness,
-            tables={kind: self.tables[kind].record(prediction, self._writing) for kind in kinds if kind in TABLES},
+            tables={kind: self._tables[kind].record(prediction, self._writing) for kind in kinds if kind in TABLES},
         )
         return Done(line, self._shown(prediction) if VIDEO in kinds else None)
 

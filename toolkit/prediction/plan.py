@@ -13,27 +13,13 @@ from toolkit.prediction.folder.manifest import read_manifest
 from toolkit.prediction.kinds import Kinds, require_kinds
 from toolkit.prediction.options import require_frames
 from toolkit.prediction.request import PredictRequest
+from toolkit.prediction.share import Shard
 from toolkit.prediction.sources import Sources, find_sources
 from toolkit.runs.folder import RUNS, RunFolder
 
+LABELME = "labelme"
+
 _DEVICE = re.compile(r"auto|cpu|mps|npu|[0-9]{1,3}|(cuda|gpu)([:.][0-9]{1,3})?", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """The `number`-th, from 1, of `of` calls that share the work."""
-
-    number: int
-    of: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """`2/8`. Raises UsageError for anything else."""
-        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
-        shard = cls(int(match[1]), int(match[2])) if match else None
-        if shard is None or not 1 <= shard.number <= shard.of:
-            raise UsageError(f"shard: '{text}' is none. Give its number and how many there are: 1/8 to 8/8.")
-        return shard
 
 
 @dataclass(frozen=True)
@@ -51,6 +37,12 @@ class Plan:
     checkpoint: Path
     out: Path | None
     shard: Shard | None
+
+    @property
+    def may_skip(self) -> bool:
+        """Whether a picture that has its labelme file already need not be predicted."""
+        alone = self.kinds.all == (LABELME,)
+        return alone and self.request.beside and not self.request.overwrite and not self.request.resume
 
 
 def make_plan(request: PredictRequest) -> Plan:
@@ -84,7 +76,7 @@ def make_plan(request: PredictRequest) -> Plan:
     kinds = Kinds.chosen(request.save, pictures=films < len(found), films=films > 0)
     if not goes_on:
         request.writing.require_used(kinds.all)
-    if request.beside and "labelme" not in kinds.pictures:
+    if request.beside and LABELME not in kinds.pictures:
         raise UsageError("beside: only labelme files are written next to pictures. Add labelme to what is saved.")
     if request.overwrite and not request.beside:
         raise UsageError("overwrite: is for labelme files next to pictures, and goes with beside (--beside).")

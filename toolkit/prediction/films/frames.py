@@ -23,6 +23,7 @@ _USUAL_FPS = 25.0
 _SMALLEST_FPS, _LARGEST_FPS = 0.01, 1000.0  # of films that are written
 _SLACK = 0.02  # share of the frames that a container may promise beyond what it holds: many only estimate
 _LISTS_OF_OTHER_FILES = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"<SMIL")
+_SILENT = 0  # of OpenCV's log levels
 
 # read by OpenCV when it first opens a film: FFmpeg shall not write on the terminal, nor a film name network addresses
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -192,12 +193,13 @@ def _what_it_is(path: Path) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """What OpenCV would write on the terminal is said in the error."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    levels: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # before OpenCV 5, and since
+    before = levels.getLogLevel()
+    levels.setLogLevel(_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        levels.setLogLevel(before)
 
 
 def _three_channels(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
