@@ -254,6 +254,26 @@ def test_predictions_that_nobody_has_looked_at(tmp_path: Path) -> None:
     assert check(tmp_path / "mended").number("warning") == 2, "the copy is not reviewed either"
 
 
+def test_shapes_that_a_model_drew_are_no_slips_of_a_hand(tmp_path: Path) -> None:
+    odd = [
+        shape(points=[[0, 0], [30, 0], [0, 20], [30, 20]]),
+        shape(points=[[5, 5], [6, 5], [6, 6]]),
+        shape(points=[[1, 22], [3, 22], [2, 23]], kind="polygon"),
+        shape(points=[[0, 20], [12, 20], [12, 23], [0, 23]]),
+    ]
+    slips = {"self-crossing", "shape-tiny", "hidden-shape", "no-shapes"}
+    for flag in (True, False):
+        source = tmp_path / str(flag)
+        for stem, shapes in (("odd", odd), ("none", [])):
+            annotated(source, stem, seed=len(stem))
+            write_json(source / f"{stem}.json", content(shapes, f"{stem}.jpg", flags={"predicted": flag}))
+        report = check(source)
+        assert codes(report) & slips == (set() if flag else slips)
+        assert ("unreviewed" in codes(report)) == flag
+    write_json(tmp_path / "True" / "odd.json", content([shape(), shape()], "odd.jpg", flags={"predicted": True}))
+    assert "shape-duplicate" in codes(check(tmp_path / "True")), "no model does that"
+
+
 def test_a_key_that_stands_twice_is_said_and_the_copy_has_the_last(tmp_path: Path) -> None:
     path = annotated(tmp_path / "in", "a")
     text = path.read_text(encoding="utf-8")

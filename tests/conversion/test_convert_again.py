@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.annotations import annotated, encoded, picture
+from tests.annotations import annotated, content, encoded, picture, shape, write_json
 from toolkit.conversion.convert import convert
 from toolkit.errors import DataError
 from toolkit.voc.folder import VocFolder
+from toolkit.voc.pixels import read_mask
 
 
 def stems(root: Path) -> set[str]:
@@ -26,10 +28,87 @@ def test_another_folder_never_replaces_what_came_from_the_first(tmp_path: Path) 
     out = tmp_path / "voc"
     convert(tmp_path / "one", out)
     before = VocFolder(out).mask("i").read_bytes(), VocFolder(out).image("i").read_bytes()
-    with pytest.raises(DataError, match=r"i\.json would replace the one of that name from .*one"):
+    with pytest.raises(DataError, match=r"two.i\.json: is in two places: the dataset has .*one.i\.json\. Keep one: "):
         convert(tmp_path / "two", out, update=True)
     assert (VocFolder(out).mask("i").read_bytes(), VocFolder(out).image("i").read_bytes()) == before
     assert (out / "class_names.txt").read_text(encoding="utf-8") == "_background_\ncat\n"
+
+
+def test_what_is_in_two_places_stops_nothing_but_itself(tmp_path: Path) -> None:
+    out = tmp_path / "voc"
+    annotated(tmp_path / "one", "i")
+    convert(tmp_path / "one", out)
+    before = VocFolder(out).mask("i").read_bytes()
+    path = annotated(tmp_path / "two" / "sub", "i")
+    annotated(tmp_path / "two", "j")
+    path = path.rename(tmp_path / "two" / "i.json")
+    write_json(path, content([shape("mouse", [[1, 1], [9, 1], [9, 9]])], "sub/i.jpg"))
+    report = convert(tmp_path / "two", out, update=True, unlabelled="background")
+    assert ([failure.place for failure in report.failures], report.images) == ([str(path)], 1)
+    assert report.classes == ("_background_", "cat"), "what is not taken in makes no class"
+    assert stems(out) == {"i", "j"} and VocFolder(out).mask("i").read_bytes() == before
+
+
+def test_of_two_places_the_one_that_is_kept_counts(tmp_path: Path) -> None:
+    """Whichever it is, as the message promises."""
+    out = tmp_path / "voc"
+    first = annotated(tmp_path / "one", "i")
+    annotated(tmp_path / "one", "h")
+    annotated(tmp_path / "two", "i", label="dog")
+    convert(tmp_path / "one", out)
+    first.unlink()
+    report = convert(tmp_path / "two", out, update=True)
+    (said,) = [str(remark) for remark in report.remarks if remark.code == "took-place"]
+    assert said == f"{tmp_path / 'two' / 'i.json'}: takes the place of {first}, which is gone."
+    assert (report.ok, report.images, stems(out)) == (True, 1, {"h", "i"})
+    assert set(np.unique(read_mask(VocFolder(out).mask("i")))) == {0, 2}
+    assert convert(tmp_path / "two", out, update=True).remarks == (), "said once"
+    annotated(tmp_path / "one", "i")
+    (failure,) = convert(tmp_path / "one", out, update=True).failures
+    assert failure.place == str(first), "and the other way round"
+    first.unlink()
+    assert convert(tmp_path / "one", out, update=True).ok
+
+
+def test_a_file_that_is_moved_to_another_folder_keeps_its_stem(tmp_path: Path) -> None:
+    annotated(tmp_path / "todo", "x")
+    annotated(tmp_path / "todo", "y", seed=1)
+    annotated(tmp_path / "done", "z", seed=2)
+    convert(tmp_path / "todo", tmp_path / "voc")
+    for name in ("x.json", "x.jpg"):
+        (tmp_path / "todo" / name).rename(tmp_path / "done" / name)
+    for _ in range(2):
+        report = convert(tmp_path / "done", tmp_path / "voc", update=True)
+        assert (report.ok, report.images) == (True, 2)
+    assert stems(tmp_path / "voc") == {"x", "y", "z"}
+    report = convert(tmp_path / "todo", tmp_path / "voc", update=True)
+    assert (report.images, report.gone) == (1, 0)
+
+
+def test_what_follows_a_folder_that_is_gone_is_said_unless_it_is_the_same(tmp_path: Path) -> None:
+    annotated(tmp_path / "one", "a")
+    annotated(tmp_path / "one", "b", seed=1)
+    convert(tmp_path / "one", tmp_path / "voc")
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert convert(tmp_path / "two", tmp_path / "voc", update=True).remarks == ()
+    annotated(tmp_path / "two", "b", seed=2)
+    (remark,) = convert(tmp_path / "two", tmp_path / "voc", update=True).remarks
+    assert remark.place == str(tmp_path / "two" / "b.json") and str(tmp_path / "one" / "b.json") in remark.reason
+    assert convert(tmp_path / "two", tmp_path / "voc", update=True).remarks == ()
+    assert stems(tmp_path / "voc") == {"a", "b"}
+
+
+def test_pictures_without_annotation_are_not_replaced_either(tmp_path: Path) -> None:
+    for seed, name in enumerate(("one", "two")):
+        annotated(tmp_path / name, f"a{seed}")
+        (tmp_path / name / "lone.jpg").write_bytes(encoded(picture(seed)))
+    convert(tmp_path / "one", tmp_path / "voc", unlabelled="background")
+    report = convert(tmp_path / "two", tmp_path / "voc", update=True, unlabelled="background")
+    assert [failure.place for failure in report.failures] == [str(tmp_path / "two" / "lone.jpg")]
+    with pytest.raises(DataError, match=r"lone\.jpg: is in two places"):
+        convert(tmp_path / "two", tmp_path / "voc", update=True, unlabelled="background", strict=True)
+    assert VocFolder(tmp_path / "voc").image("lone").read_bytes() == encoded(picture(0))
+    assert convert(tmp_path / "two", tmp_path / "voc", update=True).ok, "left out, they replace nothing"
 
 
 def test_another_folder_with_other_names_is_added(tmp_path: Path) -> None:

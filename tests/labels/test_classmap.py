@@ -2,8 +2,12 @@
 
 import itertools
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from toolkit.errors import DataError
 from toolkit.labels.classmap import ClassMap, voc_palette
@@ -83,6 +87,44 @@ def test_class_names_are_read_back_as_written(tmp_path: Path) -> None:
     assert path.read_bytes() == "sky\ntree house\nÜber #1\n猫\n".encode()
     assert ClassMap.read(path) == classes
     assert classes.background is None
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=4) | st.sampled_from("ab"), max_size=4))
+def test_names_from_a_model_are_those_that_a_list_may_hold(names: list[str]) -> None:
+    """What is taken can be written and read back; what can be read is taken."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "class_names.txt")
+        try:
+            ClassMap.from_stored(names).write(path)
+        except DataError:
+            path.write_bytes("\n".join(names).encode(errors="surrogatepass"))
+            try:
+                read = ClassMap.read(path)
+            except DataError:
+                return
+            assert list(read.names) != names
+        else:
+            read = ClassMap.read(path)
+            assert list(read.names) == names
+        assert ClassMap.from_stored(list(read.names)) == read
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("abc", "no list of names"),
+        ({"a": "b"}, "no list of names"),
+        (["a", 3], "no list of names"),
+        ([], "at least one class"),
+        (["a", "b", "a"], "class 'a' is listed twice$"),
+        (["a", "\ud800"], r"the name of class 1 .*'\\ud800'"),
+        (["a\n"], "the name of class 0"),
+    ],
+)
+def test_what_is_no_class_list_is_said_in_a_line(names: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        ClassMap.from_stored(names)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["gone.txt", "."])

@@ -95,6 +95,13 @@ def test_damaged_description_is_refused_by_name(tmp_path: Path, damage: dict[str
         Checkpoint.load(path)
 
 
+@pytest.mark.parametrize("name", ["", " ", "c\nd", "b\x1b[2J", "a ", "\ud800", 3])
+def test_class_names_that_could_not_stand_in_a_list_are_refused(tmp_path: Path, name: Any) -> None:
+    path = rewritten(saved_checkpoint(tmp_path / "odd.safetensors"), classes=["_background_", "a", name])
+    text = damaged(path, "its description is damaged")
+    assert text.isprintable() and "Error(" not in text and "Use another checkpoint" in text
+
+
 def test_description_that_is_no_json_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "odd.safetensors"
     save_file({"a": torch.zeros(1)}, path, {"seg": "{"})

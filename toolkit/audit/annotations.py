@@ -29,6 +29,8 @@ from toolkit.voc.folder import VocFolder
 from toolkit.voc.layout import DEFAULT_ROOT
 
 _SAID_BETTER = ("outside-shape", "empty-shape")  # by check_shapes
+_OF_A_HAND = ("shape-tiny", "self-crossing", "hidden-shape", "no-shapes")
+"""What is probably a slip if somebody drew it, and how models draw."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def _look(job: Job) -> _Looked:
     findings += check_shapes([(f"{job.path}: shapes[{shape.number}]", shape) for shape in annotation.shapes], size)
     if not annotation.shapes:
         findings.append(found("no-shapes", job.path, "has no shape.", "Delete it if the picture was only passed over."))
+    if annotation.predicted:  # nobody has drawn here, and that is said of the file
+        findings = [finding for finding in findings if finding.code not in _OF_A_HAND]
     if facts is None or facts.likeness is None:
         return _Looked(tuple(findings), shapes=len(annotation.shapes))
     findings += _frame(annotation, facts)

@@ -14,11 +14,11 @@ from typing import Any
 from toolkit.conversion.cluster import dask_executor
 from toolkit.conversion.labelling import settle_labels
 from toolkit.conversion.options import UNLABELLED, DrawOptions, LabelOptions
-from toolkit.conversion.records import Journal, Memory, Record, finish_records, recall, refuse_strangers
+from toolkit.conversion.records import Journal, Memory, Record, finish_records, recall
 from toolkit.conversion.render import Job, Plan, render
 from toolkit.conversion.replace import replacing
 from toolkit.conversion.report import ConvertReport, Totals
-from toolkit.conversion.scan import UNTICK, Scan, nothing_converted, require_source, scan
+from toolkit.conversion.scan import UNTICK, Scan, in_two_places, nothing_converted, require_source, scan
 from toolkit.conversion.stems import output_stems
 from toolkit.errors import DataError, SegError, UsageError, unknown_name
 from toolkit.files import write_text
@@ -74,13 +74,17 @@ def convert(
     _refuse(dataset, images_dir, unlabelled, overwrite=overwrite, update=update)
     with ExitStack() as stack:
         crew = stack.enter_context(Crew(workers, stack.enter_context(dask_executor(dask)) if dask else None))
+        memory = recall(dataset).seen_from(source) if update else Memory()
         found = scan(
             *(source, dataset, progress),
             images=images_dir,
             encoding=options.encoding,
             only_reviewed=only_reviewed,
+            elsewhere=memory.elsewhere,
             crew=crew,
         )
+        if unlabelled == "background":
+            _leave_out(found, memory, source)
         if strict and found.failures:
             raise DataError(str(found.failures[0]))
         labelling = settle_labels(
@@ -91,7 +95,6 @@ def convert(
             options=label_options or LabelOptions(),
             existing=dataset if update else None,
         )
-        memory = recall(dataset).seen_from(source) if update else Memory()
         plan = Plan(source, str(source.resolve()), dataset, labelling, options, renewing=update)
         jobs = _jobs(plan, found, memory, unlabelled)
         with replacing(dataset, aside=overwrite):
@@ -112,19 +115,29 @@ def _refuse(dataset: VocFolder, images: Path | None, unlabelled: str, *, overwri
         )
 
 
+def _leave_out(found: Scan, memory: Memory, source: Path) -> None:
+    """Pictures without an annotation that the dataset has from another folder; of annotations the scan has seen to it."""
+    others = {path: memory.elsewhere.get(path.relative_to(source).as_posix()) for path in found.unlabelled}
+    found.failures += [in_two_places(path, other) for path, other in others.items() if other is not None]
+    found.unlabelled = [path for path, other in others.items() if other is None]
+
+
 def _jobs(plan: Plan, found: Scan, memory: Memory, unlabelled: str) -> list[Job]:
     """Every image to be written, sorted by stem."""
     items = [*found.annotated, *(found.unlabelled if unlabelled == "background" else ())]
     paths = {item if isinstance(item, Path) else item.path: item for item in items}
     names = {path: path.relative_to(plan.source).as_posix() for path in paths}
-    refuse_strangers(memory, plan.source, set(names.values()))
     mine = {name: stem for (folder, name), stem in memory.stems.items() if folder == plan.folder}
     others = {stem for (folder, _), stem in memory.stems.items() if folder != plan.folder}
     if plan.renewing and plan.dataset is not None and plan.dataset.exists():  # what others put there is not overwritten
         others |= (plan.dataset.mask_stems() | plan.dataset.image_stems()) - set(mine.values())
     stems = output_stems(list(paths), plan.source, mine, others)
     jobs = [
-        Job(plan, item, stems[path], memory.digests.get((plan.folder, names[path]), "")) for path, item in paths.items()
+        Job(
+            *(plan, item, stems[path], memory.digests.get((plan.folder, names[path]), "")),
+            memory.followed.get(names[path]),
+        )
+        for path, item in paths.items()
     ]
     return sorted(jobs, key=lambda job: job.stem)
 
@@ -140,7 +153,8 @@ def _write_all(
     _make_room(dataset)
     with Journal(dataset, plan.folder, stems) as journal:
         plan.labelling.classes.write(dataset.names_file)
-        for outcome in shown(progress, crew.map(render, jobs), "Writing images and masks", len(jobs)):
+        outcomes = crew.map(render, jobs)
+        for job, outcome in zip(jobs, shown(progress, outcomes, "Writing images and masks", len(jobs)), strict=True):
             if outcome.failure is not None:
                 failures.append(outcome.failure)
                 if strict:
@@ -148,6 +162,9 @@ def _write_all(
             elif outcome.record is not None:
                 journal.add(outcome.record, outcome.mask)
                 written += 1
+                if job.follows is not None:
+                    text = f"takes the place of {job.follows}, which is gone."
+                    found.findings.append(Finding(str(job.path), text, code="took-place"))
             else:
                 unchanged += 1
     if not written + unchanged:

@@ -1,12 +1,12 @@
 """Which label becomes which class id, settled for all files before the first one is written."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.conversion.options import LabelOptions
+from toolkit.conversion.slips import shapes_text, slips
 from toolkit.errors import DataError, UsageError, did_you_mean
 from toolkit.findings import Finding
 from toolkit.labels.annotation import clean_label
@@ -61,15 +61,19 @@ def settle_labels(
     counts: Counter[str] = Counter()
     for label, name in names.items():
         counts[name] += used[label]
-    classes, unknown = _classes(counts, listed, labels, existing, options)
+    known = _known(existing)
+    classes, unknown = _classes(counts, listed, labels, known, options)
     if listed is not None and unknown and options.unknown == "error":
         raise _not_listed(labels or source, unknown, names, used, first_seen, listed)
     ids = {name: _id(classes, name, options) for name in counts}
-    if listed is None:
-        findings += _lookalikes(counts, source)
+    if listed is None or (known is not None and options.unknown == "add"):
+        unasked = counts if listed is None else unknown  # what a list names, somebody meant
+        new = [name for name in classes.names[len(known or ()) :] if name in unasked]
+        firsts = {name: min((first_seen[old] for old in names if names[old] == name), key=str) for name in new}
+        findings += slips(counts, firsts, known, source, existing.names_file if existing is not None else None)
     for name in unknown if options.unknown in ("ignore", "background") else ():
         what = "ignore (255)" if options.unknown == "ignore" else "background"
-        text = f"the list does not have '{name}' ({_shapes(counts[name])}); drawn as {what}."
+        text = f"the list does not have '{name}' ({shapes_text(counts[name])}); drawn as {what}."
         findings.append(Finding(str(labels), text, "", "unlisted-label"))
     return Labelling(classes, names, ids, _ranks(classes, counts, listed, options), tuple(findings))
 
@@ -110,20 +114,25 @@ def _unused_options(
     ]
 
 
-def _classes(
-    counts: Mapping[str, int],
-    listed: LabelList | None,
-    labels: Path | None,
-    existing: VocFolder | None,
-    options: LabelOptions,
-) -> tuple[ClassMap, list[str]]:
-    """The classes, and the labels that the list does not have."""
+def _known(existing: VocFolder | None) -> ClassMap | None:
+    """The classes of a dataset that is added to; None if it has no list yet."""
     known = existing.class_map() if existing is not None else None
     if existing is not None and known is not None and known.background != 0:
         raise DataError(
             f"{existing.names_file}: class 0 is '{known.names[0]}', not {BACKGROUND_LABEL}; what is "
             "annotated with labelme has background and cannot be added. Use --out for a dataset of its own."
         )
+    return known
+
+
+def _classes(
+    counts: Mapping[str, int],
+    listed: LabelList | None,
+    labels: Path | None,
+    known: ClassMap | None,
+    options: LabelOptions,
+) -> tuple[ClassMap, list[str]]:
+    """The classes, those of an existing dataset first, and the labels that the list does not have."""
     derived = ClassMap.derive(counts).names
     if listed is None:
         if known is None:
@@ -164,17 +173,13 @@ def _not_listed(
         as_annotated = [label for label, new in names.items() if new == name]
         count = sum(used[label] for label in as_annotated)
         first = min((first_seen[label] for label in as_annotated), key=str)
-        lines.append(f"'{name}' ({_shapes(count)}, first in {first}).{listed.classes.closest(name)}")
+        lines.append(f"'{name}' ({shapes_text(count)}, first in {first}).{listed.classes.closest(name)}")
     return DataError(
         f"{labels}: does not list {len(unknown)} of the labels used: "
         + " ".join(lines)
         + " Add them to the list, rename "
         "them with --map OLD=NEW, or choose what becomes of them with --unknown."
     )
-
-
-def _shapes(count: int) -> str:
-    return f"{count} shape{'s' if count != 1 else ''}"
 
 
 def _ranks(
@@ -195,22 +200,6 @@ def _ranks(
         else:
             ranks[name] = float(classes.id_of(name) or 0)
     return ranks
-
-
-def _lookalikes(counts: Mapping[str, int], source: Path) -> list[Finding]:
-    """Labels that differ in case, blanks, hyphens or underscores only."""
-    alike: dict[str, list[str]] = {}
-    for name in sorted(counts):
-        alike.setdefault(re.sub(r"[\s_\-]+", "", name).casefold() or name, []).append(name)
-    findings = []
-    for names in alike.values():
-        if len(names) > 1:
-            most = max(names, key=lambda name: (counts[name], name))
-            listed = ", ".join(f"'{name}' ({_shapes(counts[name])})" for name in names)
-            merge = " ".join(f"--map '{name}={most}'" for name in names if name != most)
-            text = f"{listed} differ in case, blanks or hyphens only and become classes of their own."
-            findings.append(Finding(str(source), text, f"If they are one class: {merge}", "similar-labels"))
-    return findings
 
 
 def parse_pairs(option: str, given: Iterable[str]) -> tuple[tuple[str, str], ...]:

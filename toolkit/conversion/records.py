@@ -7,9 +7,11 @@ not grow with what a record holds.
 """
 
 import csv
+import functools
 import heapq
 import io
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -84,19 +86,51 @@ class Memory:
 
     stems      by (folder, source), also of images that an interrupted conversion was about to write
     digests    by (folder, source), of images that were written
+
+    Seen from a folder, by the sources that it may have, too:
+
+    elsewhere  the file of another folder that the dataset has, and that is still there
+    followed   the file of another folder that the dataset has, and that is gone
     """
 
     stems: dict[Key, str] = field(default_factory=dict)
     digests: dict[Key, str] = field(default_factory=dict)
+    elsewhere: dict[str, Path] = field(default_factory=dict)
+    followed: dict[str, Path] = field(default_factory=dict)
 
     def seen_from(self, folder: Path) -> "Memory":
-        """What came from a folder that is gone counts as from `folder`: it was moved."""
-        here = str(folder.resolve())
+        """What came from a folder that is gone counts as from `folder`: it was moved.
 
-        def key(old: Key) -> Key:
-            return old if old[0] == here or Path(old[0]).is_dir() else (here, old[1])
+        So does a file that is gone, if `folder` holds one of its name; that one is written anew, whatever it holds.
+        """
+        here, seen = str(folder.resolve()), Memory()
+        is_standing = functools.cache(os.path.isdir)
+        for old, stem in self.stems.items():
+            (there, source), new, digest = old, old, self.digests.get(old)
+            if there != here and (here, source) not in self.stems:
+                other = Path(there, source)
+                if not is_standing(there):
+                    seen.followed[source], new = other, (here, source)
+                elif Path(here, source).is_file():
+                    if _is_gone(other):
+                        seen.followed[source], new, digest = other, (here, source), None
+                    else:
+                        seen.elsewhere[source] = other
+            seen.stems[new] = stem
+            if digest is not None:
+                seen.digests[new] = digest
+        return seen
 
-        return Memory({key(k): v for k, v in self.stems.items()}, {key(k): v for k, v in self.digests.items()})
+
+def _is_gone(path: Path) -> bool:
+    """Whether there is surely no such file; one that must not be looked at may be there."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def recall(dataset: VocFolder) -> Memory:
@@ -203,17 +237,3 @@ def _counted(dataset: VocFolder) -> Iterator[CountedMask]:
                 continue
             if written.mask is not None:
                 yield CountedMask(written.stem, *written.mask, written.pixels)
-
-
-def refuse_strangers(memory: Memory, source: Path, coming: set[str]) -> None:
-    """Raise DataError if annotations of another folder that still exists bear the same names.
-
-    coming   annotations, relative to `source`, that are about to be converted
-    """
-    here = str(source.resolve())
-    both = sorted((name, folder) for folder, name in memory.stems if folder != here and name in coming)
-    if both:
-        raise DataError(
-            f"{source}: {both[0][0]} would replace the one of that name from {both[0][1]}. Convert a folder that holds "
-            "both, with --overwrite."
-        )

@@ -59,12 +59,14 @@ class Job:
 
     item     an annotation, or a picture without one
     digest   of what was written before, "" if nothing was
+    follows  the file of another folder that this was written from, and that is gone
     """
 
     plan: Plan
     item: Annotated | Path
     stem: str
     digest: str = ""
+    follows: Path | None = None
 
     @property
     def path(self) -> Path:

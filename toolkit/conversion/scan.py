@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,7 @@ def scan(
     images: Path | None = None,
     encoding: str | None = None,
     only_reviewed: bool = False,
+    elsewhere: Mapping[str, Path] | None = None,
     crew: Crew | None = None,
 ) -> Scan:
     """Read every annotation below `source` once, without its picture.
@@ -72,6 +73,8 @@ def scan(
     dataset         what is below its root is not looked at
     images          folder in which the pictures are looked for first
     only_reviewed   leave out annotations that still have the flag `predicted`
+    elsewhere       files of other folders by the paths that they have there: annotations here that have one of these
+                    paths become failures
 
     Raises DataError if there is none to convert.
     """
@@ -94,6 +97,10 @@ def scan(
                 if only_reviewed:
                     left_out.append(path)
                     continue
+            other = elsewhere.get(path.relative_to(source).as_posix()) if elsewhere else None
+            if other is not None:
+                found.failures.append(in_two_places(path, other))
+                continue
             found.annotated.append(item)
             for label, count in skim.labels.items():
                 found.labels[label] += count
@@ -186,6 +193,16 @@ def failure_of(path: Path, error: DataError) -> Finding:
     place = str(path)
     reason = text[len(place) + 2 :] if text.startswith(f"{place}: ") else text
     return Finding(place, reason, code="not-converted", level="error")
+
+
+def in_two_places(path: Path, other: Path) -> Finding:
+    """The entry of a report for a file that would replace what the dataset has from another folder."""
+    text = f"is in two places: the dataset has {other}."
+    way_out = (
+        "Keep one: delete this one, or delete that one and run the command again. If they belong to two pictures, "
+        "convert a folder that holds both folders, with --overwrite."
+    )
+    return Finding(str(path), text, way_out, "in-two-places", "error")
 
 
 def nothing_converted(failures: Sequence[Finding]) -> DataError:

@@ -10,7 +10,6 @@ import torch
 from toolkit.data.preprocess import Preprocess
 from toolkit.engines.precision import PRECISIONS
 from toolkit.errors import CheckpointError, DataError
-from toolkit.labels.annotation import clean_label
 from toolkit.labels.classmap import ClassMap
 
 CARD_KEY = "seg"
@@ -64,7 +63,7 @@ class ModelCard:
                     "Update seg-toolkit."
                 )
             return cls(
-                classes=class_map(values["classes"]),
+                classes=ClassMap.from_stored(values["classes"]),
                 preprocess=Preprocess.from_dict(values["preprocess"]),
                 model=_printable(values["model"]),
                 raw_input=_flag(values["raw_input"]),
@@ -74,20 +73,6 @@ class ModelCard:
             raise CheckpointError(
                 f"{path}: its description is damaged ({_reason(error)}). Export the model again."
             ) from None
-
-
-def class_map(names: Any) -> ClassMap:
-    """The classes that a file names. Raises ValueError unless they are names as `class_names.txt` may hold them."""
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise ValueError("its classes are no list of names")
-    for index, name in enumerate(names):
-        # half a character, which JSON can hold, could be neither printed nor written
-        if not name or clean_label(name) != name or any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise ValueError(f"the name of class {index} is empty, or holds what no name may: {ascii(name)[:80]}")
-    try:
-        return ClassMap(tuple(names))
-    except DataError as error:
-        raise ValueError(str(error).partition(". ")[0]) from None
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.engines import ENGINES, EXTRA, FORMATS, EngineEntry, FormatEntry
-from toolkit.engines.base import Engine, ModelCard, class_map
+from toolkit.engines.base import Engine, ModelCard
 from toolkit.engines.naming import ends_of, format_of, refuse_companion
 from toolkit.engines.precision import require_precision, settle_precision
 from toolkit.errors import CheckpointError, UsageError
@@ -88,10 +88,6 @@ def read_checkpoint(path: Path, *, allow_code: bool = False) -> tuple[Segmentati
     Raises CheckpointError if it cannot be used.
     """
     saved = Checkpoint.load(path)
-    try:
-        class_map(saved.classes.names)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: its description is damaged ({error}). Use another checkpoint.") from None
     try:
         model = saved.build(allow_code=allow_code)
     except CheckpointError as error:

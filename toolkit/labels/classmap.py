@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +113,23 @@ class ClassMap:
         if not names:
             raise AnnotationError(f"{path}: names no class. Write one label a {place}.")
         return _named(path, [BACKGROUND_LABEL, *names])
+
+    @classmethod
+    def from_stored(cls, names: Any) -> "ClassMap":
+        """The classes that a model file names, in id order.
+
+        Raises DataError, without a file's name, unless they are a list of names as `class_names.txt` may hold them.
+        """
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise DataError("its classes are no list of names")
+        for index, name in enumerate(names):
+            # half a character, which JSON can hold, could be neither printed nor written
+            if not name or clean_label(name) != name or any("\ud800" <= letter <= "\udfff" for letter in name):
+                raise DataError(f"the name of class {index} is empty, or holds what no name may: {ascii(name)[:80]}")
+        try:
+            return cls(tuple(names))
+        except DataError as error:
+            raise DataError(str(error).partition(". ")[0]) from None  # its advice is for lists that people write
 
     @classmethod
     def read(cls, path: Path) -> "ClassMap":

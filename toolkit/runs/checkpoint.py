@@ -86,7 +86,9 @@ class Checkpoint:
             if about.get("format") == FORMAT and written not in (None, checksum(json.dumps(about), weights)):
                 raise CheckpointError(f"{path}: damaged, its checksum does not fit. Use another one.")
             return cls._from(about, weights, path)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, DataError, UsageError) as error:
+        except (DataError, UsageError) as error:
+            raise CheckpointError(f"{path}: its description is damaged ({error}). Use another checkpoint.") from None
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: its description is damaged ({error!r}). Use another checkpoint.") from None
 
     @classmethod
@@ -95,7 +97,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"{path}: has format {about.get('format')}, this version reads {FORMAT}. Update seg-toolkit."
             )
-        spec, classes = ModelSpec(**about["spec"]), ClassMap(tuple(about["classes"]))
+        spec, classes = ModelSpec(**about["spec"]), ClassMap.from_stored(about["classes"])
         if not all(
             type(number) is int and number > 0
             for number in (spec.classes, spec.in_channels, spec.width or 1, spec.upscale)
