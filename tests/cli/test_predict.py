@@ -76,6 +76,7 @@ def test_last_words_say_what_was_predicted_where_it_is_and_what_comes_next(typed
     assert "seg annotate photos" in said and "b/counts.csv" in said and Path("photos/001.json").is_file()
     assert "counts.json, labelme files next to the pictures\n" in said
     said, _ = typed(*USUAL, "--out", "c", "--beside", "--save", "labelme")
+    assert "nothing was left to do\n" in said and "finished before" not in said
     assert "3 labelme files were there and stay as they are: photos/000.json, photos/001.json, photos/002.json" in said
     Path("photos/000.json").unlink()
     pictures(5)
@@ -89,6 +90,8 @@ def test_last_words_say_what_was_predicted_where_it_is_and_what_comes_next(typed
     Path("photos/001.json").write_text("by hand", encoding="utf-8")
     said, _ = typed(*USUAL, "--out", "p", "--beside", "--save", "labelme", "--overwrite")
     assert "1 labelme file that somebody had made or looked at was replaced: photos/001.json\n" in said
+    said, _ = typed(*USUAL, "--out", "n", "--beside", "--save", "labelme", "--renew")
+    assert "5 predictions that nobody had looked at were renewed\n" in said
     said, _ = typed("photos/000.png", *USUAL[1:], "--out", "d", "--beside", "--save", "labelme")
     assert "1 labelme file was there and stays as it is: photos/000.json\n" in said
     said, _ = typed(*USUAL, "--out", "e", "--beside", "--save", "labelme")
@@ -134,6 +137,7 @@ def test_bad_pictures_are_named_and_the_exit_code_tells(typed: Typed) -> None:
         (("https://example.org/a.png?x=1",), 1, "is an address; only files are read. Download it first"),
         (("photos", "--shard", "3/2", "--out", "out"), 2, "shard: '3/2'"),
         (("photos", "--overwrite"), 2, "--beside"),
+        (("photos", "--renew"), 2, "--beside"),
         (("photos", "--every", "3"), 2, "is for films"),
         (("photos", "--out", "photos"), 2, "is not an empty folder"),
         (("photos", "--weights", "absent.onnx"), 1, "absent.onnx: there is no such checkpoint"),

@@ -187,7 +187,16 @@ def begin(values: Any) -> None:
 
 
 @settings(max_examples=40)
-@given(OPTIONS, WRITING, SAVED, st.integers(1, 9), st.none() | st.integers(1, 9), st.booleans(), st.sampled_from("pfb"))
+@given(
+    OPTIONS,
+    WRITING,
+    SAVED,
+    st.integers(1, 9),
+    st.none() | st.integers(1, 9),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from("pfb"),
+)
 def test_every_word_comes_back_as_it_was(
     options: PredictOptions,
     writing: WriteOptions,
@@ -195,11 +204,12 @@ def test_every_word_comes_back_as_it_was(
     every: int,
     frames: int | None,
     beside: bool,
+    renew: bool,
     what: str,
 ) -> None:
     begun = PredictRequest(
         ("a", "b"), None, "m.onnx", "begun", save, options, writing, "openvino", "bf16",
-        every=every, frames=frames, beside=beside, resume=True,
+        every=every, frames=frames, beside=beside, renew=renew, resume=True,
     )  # fmt: skip
     kinds = Kinds.chosen(save, pictures=what in "pb", films=what in "fb")
     saved = {key: value for key, value in vars(kinds).items() if value}
@@ -248,6 +258,120 @@ def test_overwriting_names_what_somebody_had_made_or_looked_at() -> None:
     report = go(**words, out="again")
     assert (report.images, report.replaced) == (4, ("photos/1.json",)), "predictions nobody looked at are no loss"
     assert json.loads(Path("again/manifest.json").read_text(encoding="utf-8"))["replaced"] == ["photos/1.json"]
+
+
+RENEWING: dict[str, Any] = {"weights": "better.safetensors", "save": "labelme", "beside": True, "renew": True}
+
+
+def predicted_with_another_model(count: int) -> dict[str, bytes]:
+    """Pictures with predictions next to them; what a better model, which is there, would write instead."""
+    photos(count)
+    saved_checkpoint(Path("better.safetensors"), names=("_background_", "newt", "toad"))
+    go(save="labelme", beside=True, weights="better.safetensors", out="better")
+    better = {path.name: path.read_bytes() for path in Path("photos").glob("*.json")}
+    for name in better:
+        Path("photos", name).unlink()
+    go(save="labelme", beside=True, out="before")
+    assert all(content != better[name] for name, content in labelme_files().items())
+    return better
+
+
+def labelme_files() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path("photos").glob("*.json") if path.is_file()}
+
+
+def look_at(name: str) -> bytes:
+    """Untick the flag, as a person does; returns the content from then on."""
+    path = Path("photos", name)
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"flags": {"predicted": False}}), encoding="utf-8")
+    return path.read_bytes()
+
+
+def flagged(name: str, flags: object) -> None:
+    path = Path("photos", name)
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"flags": flags}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("save", ["labelme", "ids,labelme"])
+def test_renewing_replaces_predictions_that_nobody_has_looked_at_and_nothing_else(save: str) -> None:
+    better = predicted_with_another_model(10)
+    Path("photos/0.json").write_text("by hand", encoding="utf-8")
+    look_at("1.json")
+    for name, flags in (("2.json", {}), ("3.json", {"predicted": "yes"}), ("4.json", None)):
+        flagged(name, flags)
+    Path("photos/5.json").unlink()
+    Path("photos/5.json").mkdir()  # cannot be read
+    Path("photos/6.json").unlink()
+    flagged("7.json", {"predicted": True, "blurred": True})
+    before = labelme_files()
+    report = go(**RENEWING | {"save": save}, out="renewed")
+    after = labelme_files()
+    somebodys = [f"{number}.json" for number in range(5)]
+    assert {name: after[name] for name in somebodys} == {name: before[name] for name in somebodys}
+    assert {name: after[name] for name in after if name not in somebodys} == {
+        f"{number}.json": better[f"{number}.json"] for number in range(6, 10)
+    }
+    assert report.kept == tuple(f"photos/{number}.json" for number in range(6))
+    assert (report.renewed, report.replaced, report.continued) == (3, (), 0), "the sixth is new"
+    assert report.images == (4 if save == "labelme" else 10), (
+        "what stays is predicted only if something else is asked for"
+    )
+    manifest = json.loads(Path("renewed/manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["renewed"], manifest["kept"]) == (3, list(report.kept))
+
+
+def test_what_somebody_corrects_while_it_is_renewed_stays() -> None:
+    better = predicted_with_another_model(4)
+    corrected: list[bytes] = []
+
+    def correct() -> bool:
+        if not corrected:  # when it was found that nobody had looked at it
+            corrected.append(look_at("2.json"))
+        return False
+
+    report = go(**RENEWING, out="renewed", should_stop=correct)
+    assert labelme_files() == better | {"2.json": corrected[0]}
+    assert (report.kept, report.renewed) == (("photos/2.json",), 3)
+
+
+def test_renewing_goes_on_with_what_is_left_and_lost_and_with_nothing_else() -> None:
+    better = predicted_with_another_model(12)
+    first = look_at("0.json")
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 5
+
+    with pytest.raises(Interrupted):
+        go(**RENEWING, should_stop=stop)
+    found = labelme_files()
+    renewed = sorted(name for name in found if found[name] == better[name])
+    left = sorted(set(found) - {*renewed, "0.json"})
+    assert len(renewed) > 2 and len(left) > 2
+    seen, lost = renewed[0], renewed[1]
+    corrected = {"0.json": first, seen: look_at(seen), left[0]: look_at(left[0])}
+    Path("photos", lost).unlink()
+    untouched = Path("photos", renewed[2]).stat().st_mtime_ns
+    report = toolkit.predict(out="out", resume=True, device="cpu")  # that it renews is remembered
+    assert labelme_files() == better | corrected
+    assert Path("photos", renewed[2]).stat().st_mtime_ns == untouched, "what was finished is not renewed again"
+    assert set(report.kept) == {"photos/0.json", f"photos/{left[0]}"}
+    assert (report.images, report.continued) == (10, len(renewed))
+    again = toolkit.predict(out="out", resume=True, device="cpu")
+    assert (again.continued, labelme_files()) == (12, better | corrected)
+
+
+def test_shards_renew_together_what_one_call_would() -> None:
+    better = predicted_with_another_model(5)
+    corrected = look_at("1.json")
+    assert not go(**RENEWING, shard="1/2").finished
+    with pytest.raises(UsageError, match="renew was on, now it is off"):
+        go(**RENEWING | {"renew": False}, shard="2/2")
+    report = go(**RENEWING, shard="2/2")
+    assert labelme_files() == better | {"1.json": corrected}
+    assert (report.images, report.renewed, report.kept) == (4, 4, ("photos/1.json",))
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="every name is text there")

@@ -24,6 +24,8 @@ lines = st.builds(
     files=st.dictionaries(plain, plain, max_size=3),
     beside=st.none() | plain,
     kept=st.lists(plain, max_size=2).map(tuple),
+    replaced=st.none() | plain,
+    renewed=st.booleans(),
     pixels=counts,
     sureness=st.lists(st.integers(0, 10**6).map(lambda n: n / 10**6), max_size=4).map(tuple),
     tables=st.dictionaries(plain, st.dictionaries(plain, st.integers() | plain, max_size=2), max_size=2),

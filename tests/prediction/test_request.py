@@ -27,6 +27,7 @@ OTHERS: dict[str, Any] = {
     "device": "cuda:1",
     "allow_code": True,
     "beside": True,
+    "renew": True,
     "overwrite": True,
     "every": 5,
     "frames": 7,
@@ -38,8 +39,8 @@ OTHERS: dict[str, Any] = {
 TYPED = (
     "a b --run runs/train-2 --weights model.onnx --out out --save ids,labelme --scale 2 --tile 64 --overlap 0.5 "
     "--tta flips --batch 3 --opacity 0.25 --outline 4 --shapes mask --tolerance 1.5 --min-area 20 --pixel-size 0.125 "
-    "--engine onnxruntime --precision fp16 --device cuda:1 --allow-code --beside --overwrite --every 5 --frames 7 "
-    "--shard 2/8 --continue"
+    "--engine onnxruntime --precision fp16 --device cuda:1 --allow-code --beside --renew --overwrite --every 5 "
+    "--frames 7 --shard 2/8 --continue"
 )
 
 

@@ -211,6 +211,8 @@ def test_newest_run_predicts_unless_one_is_named() -> None:
         ({"shard": "two"}, "shard: 'two' is none"),
         ({"shard": "1/2", "out": None}, "name it with out"),
         ({"overwrite": True}, "goes with beside"),
+        ({"renew": True}, "renew: .* goes with beside"),
+        ({"beside": True, "renew": True, "overwrite": True}, "Give one of them"),
         ({"beside": True, "save": ["mask"]}, "Add labelme"),
         ({"device": "cpu,cpu"}, "needs a process for each"),
         ({"engine": "onxruntime"}, "Did you mean 'onnxruntime'"),
@@ -371,8 +373,9 @@ def test_pictures_that_are_annotated_already_are_not_even_predicted_if_nothing_e
     (root / "a.json").write_text("by hand", encoding="utf-8")
     report = go(root, beside=True, save=["labelme"])
     assert (report.images, report.kept) == (3, ("photos/a.json",))
+    assert report.continued == 0, "there was no call before"
     everything = go(root, beside=True, save=["labelme"], out="again")
-    assert (everything.images, len(everything.kept), everything.ok) == (0, 4, True)
+    assert (everything.images, len(everything.kept), everything.ok, everything.continued) == (0, 4, True, 0)
 
 
 def test_the_annotation_of_one_of_two_pictures_of_a_stem_is_taken_for_its_own(go: Go) -> None:
@@ -486,6 +489,7 @@ def test_what_another_process_is_at_work_on_is_left_to_it(go: Go) -> None:
         ({"save": ["ids", "mask"]}, "what is saved was"),
         ({"options": toolkit.PredictOptions(size=96)}, "size was not given, now it is 96"),
         ({"beside": True, "save": ["ids", "labelme"]}, "beside was off, now it is on"),
+        ({"renew": True}, "renew was off, now it is on"),
     ],
 )
 def test_going_on_in_another_way_is_refused(go: Go, options: dict[str, Any], said: str) -> None:
@@ -557,8 +561,10 @@ def test_a_damaged_line_of_a_table_names_the_way_out_and_that_is_one(go: Go) -> 
     lines = journal.read_text(encoding="ascii").splitlines(keepends=True)
     damaged = json.loads(lines[1]) | {"tables": {"counts": {"pixels": ["many"]}}}
     journal.write_text("".join([lines[0], json.dumps(damaged) + "\n", *lines[2:]]), encoding="ascii")
+    listener = Listener()
     with pytest.raises(DataError, match=r"sub/b\.bmp: .* Delete its lines in out.*jsonl, then use --continue"):
-        go(root, resume=True, **options)
+        go(root, resume=True, progress=listener, **options)
+    assert not listener.said, "one piece of advice is enough, and that to go on as it is would be wrong"
     journal.write_text("".join([lines[0], *lines[2:]]), encoding="ascii")
     assert go(root, resume=True, **options).images == 3
 

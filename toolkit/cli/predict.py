@@ -140,9 +140,21 @@ def predict(
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
+    renew: Annotated[
+        bool,
+        typer.Option(
+            "--renew",
+            help="With --beside: replace predictions that nobody has looked at, as their flag 'predicted' says.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="With --beside: replace labelme JSON that is there.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--overwrite",
+            help="With --beside: replace all labelme JSON that is there, also what is drawn or corrected by hand.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = False,
     opacity: Annotated[
         float, typer.Option(help="Of the classes in overlays and films, 0 to 1.", rich_help_panel=_OUTPUT)
@@ -228,6 +240,7 @@ def predict(
         device=device,
         allow_code=allow_code,
         beside=beside,
+        renew=renew,
         overwrite=overwrite,
         every=every,
         frames=frames,

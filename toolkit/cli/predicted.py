@@ -33,6 +33,11 @@ def show_report(report: "PredictReport") -> None:
     if report.continued:
         nothing = "nothing was left to do: " if report.continued == report.sources else ""
         show(f"{nothing}{report.continued} of {report.sources} were finished before")
+    elif report.kept and not (report.images or report.frames or report.failures):
+        show("nothing was left to do")
+    if report.renewed:
+        predictions, were = ("prediction", "was") if report.renewed == 1 else ("predictions", "were")
+        show(f"{report.renewed} {predictions} that nobody had looked at {were} renewed")
     if report.replaced:
         files, were = ("file", "was") if len(report.replaced) == 1 else ("files", "were")
         show(

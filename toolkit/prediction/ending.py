@@ -13,7 +13,7 @@ from toolkit.prediction.folder.journal import MERGED, journals_in, read_lines
 from toolkit.prediction.folder.locks import require_no_others
 from toolkit.prediction.folder.manifest import write_manifest
 from toolkit.prediction.folder.opening import Begun
-from toolkit.prediction.folder.outfolder import remove_partial_files, take_back
+from toolkit.prediction.folder.outfolder import remove_partial_files_below, take_back
 from toolkit.prediction.folder.standing import Summary, merge, standing, summary
 from toolkit.prediction.plan import Plan
 from toolkit.prediction.report import PredictReport
@@ -21,6 +21,10 @@ from toolkit.prediction.share import Share
 from toolkit.prediction.tables import TABLES
 from toolkit.prediction.tables.row import Table, TableRow
 from toolkit.progress import Progress
+
+
+class DamagedLine(DataError):
+    """A line of a journal does not hold what its table needs; the text says what has to be done before going on."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Ending:
 
         told   places whose failure was told
 
-        Raises DataError if nothing could be predicted or a journal does not fit, SegError if something cannot be written.
+        Raises DataError if nothing could be predicted, DamagedLine, SegError if something cannot be written.
         """
         plan, root = self.plan, self.begun.root
         if plan.shard is not None and not standing(root, plan.sources.labels).is_complete:
@@ -81,14 +85,14 @@ class Ending:
             try:
                 table.assemble(_rows(root / MERGED, kind), self.classes, root, self.plan.request.writing)
             except DataError as error:
-                raise DataError(f"{error} Delete its lines in {root}{os.sep}*.jsonl, then use --continue.") from None
+                raise DamagedLine(f"{error} Delete its lines in {root}{os.sep}*.jsonl, then use --continue.") from None
 
     def _tidy(self) -> None:
         root = self.begun.root
         if self.plan.shard is not None:
             with suppress(SegError):  # another shard is at work again
                 require_no_others(root)
-                remove_partial_files(root, in_root=False)  # there, another one may be writing the tables too
+                remove_partial_files_below(root, in_root=False)  # there, another one may be writing the tables too
             return
         for path in journals_in(root):
             if path.name != MERGED:
@@ -106,6 +110,7 @@ class Ending:
             frames=counted.frames,
             kept=counted.kept,
             replaced=counted.replaced,
+            renewed=counted.renewed,
             continued=begun.before,
             pictures=plan.sources.root,
             sources=len(plan.sources),

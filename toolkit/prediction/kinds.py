@@ -8,7 +8,8 @@ from toolkit.prediction.tables import TABLES
 from toolkit.prediction.writers import WRITERS
 
 VIDEO = "video"
-DEFAULT_SAVE = ("mask", "overlay", "ids", "labelme")
+LABELME = "labelme"
+DEFAULT_SAVE = ("mask", "overlay", "ids", LABELME)
 DEFAULT_OF_FILMS = (VIDEO,)
 
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolkit.errors import DataError
-from toolkit.prediction.folder.beside import Places, is_a_persons
+from toolkit.prediction.folder.beside import Places, There, what_is_there
 from toolkit.prediction.folder.journal import Line
-from toolkit.prediction.kinds import VIDEO
-from toolkit.prediction.plan import LABELME, Plan
+from toolkit.prediction.kinds import LABELME, VIDEO
+from toolkit.prediction.plan import Plan
 from toolkit.prediction.prediction import Prediction
 from toolkit.prediction.sources import Source
 from toolkit.prediction.tables import TABLES
@@ -62,6 +62,16 @@ class Done:
     shown: npt.NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """What became of the labelme file next to a picture, as `Line` has it."""
+
+    written: str | None = None
+    kept: tuple[str, ...] = ()
+    replaced: str | None = None
+    renewed: bool = False
+
+
 class Outputs:
     """Writes what is to be written. Several threads may use it at a time."""
 
@@ -77,9 +87,8 @@ class Outputs:
         """Write all files of a prediction."""
         kinds = self._plan.kinds.pictures if job.frame is None else self._plan.kinds.frames
         files: dict[str, str] = {}
-        beside: str | None = None
+        beside = _Beside()
         kept: tuple[str, ...] = ()
-        replaced: str | None = None
         source = job.source.path if job.frame is None else None
         for kind in kinds:
             write = self._writers.get(kind)
@@ -87,12 +96,8 @@ class Outputs:
                 continue
             base = self._root / kind / PurePosixPath(job.name)
             if kind == LABELME and self._request.beside and source is not None:
-                path, overwrite = self.place_beside(job.source), self._request.overwrite
-                replaced = as_written(path) if overwrite and is_a_persons(path) else None
-                if self._write_labelme(write, prediction, source, path, replace=overwrite):
-                    beside = as_written(path)
-                else:
-                    kept = (as_written(path),)
+                beside = self._write_beside(write, prediction, job.source)
+                kept = beside.kept
                 continue
             if kind == LABELME and self._request.resume:  # a person may have corrected it since
                 path = base.with_name(f"{base.name}.json")
@@ -107,18 +112,31 @@ class Outputs:
             size=prediction.size,
             frame=job.frame,
             files=files,
-            beside=beside,
+            beside=beside.written,
             kept=kept,
-            replaced=replaced,
+            replaced=beside.replaced,
+            renewed=beside.renewed,
             pixels=_pixels(prediction),
             sureness=prediction.sureness,
             tables={kind: self._tables[kind].record(prediction, self._writing) for kind in kinds if kind in TABLES},
         )
         return Done(line, self._shown(prediction) if VIDEO in kinds else None)
 
-    def place_beside(self, source: Source) -> Path:
-        """Where the labelme file of a picture goes that is written next to it."""
-        return self._places.of(source)
+    def stays_beside(self, source: Source) -> str | None:
+        """The labelme file next to a picture, as the journal names it, if it stays whatever is predicted."""
+        path = self._places.of(source)
+        stays = what_is_there(path) is There.SOMEBODYS if self._request.renew else os.path.lexists(path)
+        return as_written(path) if stays else None
+
+    def _write_beside(self, write: Writer, prediction: Prediction, source: Source) -> "_Beside":
+        path, request = self._places.of(source), self._request
+        name = as_written(path)
+        # looked at just before it is written: somebody may be correcting while others are predicted
+        there = what_is_there(path) if request.overwrite or request.renew else There.NOTHING
+        replace = request.overwrite or there is There.PREDICTION
+        if not self._write_labelme(write, prediction, source.path, path, replace=replace):
+            return _Beside(kept=(name,))
+        return _Beside(name, (), name if there is There.SOMEBODYS else None, renewed=there is There.PREDICTION)
 
     def _write_labelme(
         self, write: Writer, prediction: Prediction, source: Path | None, path: Path, *, replace: bool = False

@@ -10,14 +10,12 @@ from toolkit.engines.precision import require_precision
 from toolkit.errors import CheckpointError, DataError, UsageError
 from toolkit.prediction.folder.beginning import as_begun
 from toolkit.prediction.folder.manifest import read_manifest
-from toolkit.prediction.kinds import Kinds, require_kinds
+from toolkit.prediction.kinds import LABELME, Kinds, require_kinds
 from toolkit.prediction.options import require_frames
 from toolkit.prediction.request import PredictRequest
 from toolkit.prediction.share import Shard
 from toolkit.prediction.sources import Sources, find_sources
 from toolkit.runs.folder import RUNS, RunFolder
-
-LABELME = "labelme"
 
 _DEVICE = re.compile(r"auto|cpu|mps|npu|[0-9]{1,3}|(cuda|gpu)([:.][0-9]{1,3})?", re.IGNORECASE)
 
@@ -40,9 +38,13 @@ class Plan:
 
     @property
     def may_skip(self) -> bool:
-        """Whether a picture that has its labelme file already need not be predicted."""
-        alone = self.kinds.all == (LABELME,)
-        return alone and self.request.beside and not self.request.overwrite and not self.request.resume
+        """Whether a picture next to which a labelme file stays need not be predicted.
+
+        Of one that is gone on with, a file that is there may have been written just before it was stopped, and only a new
+        prediction tells; where predictions are renewed, those that stay are not of this run in any case.
+        """
+        request, alone = self.request, self.kinds.all == (LABELME,)
+        return alone and request.beside and (request.renew or not (request.overwrite or request.resume))
 
 
 def make_plan(request: PredictRequest) -> Plan:
@@ -78,8 +80,14 @@ def make_plan(request: PredictRequest) -> Plan:
         request.writing.require_used(kinds.all)
     if request.beside and LABELME not in kinds.pictures:
         raise UsageError("beside: only labelme files are written next to pictures. Add labelme to what is saved.")
-    if request.overwrite and not request.beside:
-        raise UsageError("overwrite: is for labelme files next to pictures, and goes with beside (--beside).")
+    for word, given in (("overwrite", request.overwrite), ("renew", request.renew)):
+        if given and not request.beside:
+            raise UsageError(f"{word}: is for labelme files next to pictures, and goes with beside (--beside).")
+    if request.overwrite and request.renew:
+        raise UsageError(
+            "overwrite and renew: the one replaces all labelme files next to pictures, the other predictions that nobody "
+            "has looked at. Give one of them."
+        )
     if films == 0 and (request.every != 1 or request.frames is not None):
         raise UsageError(
             f"{'every' if request.every != 1 else 'frames'}: is for films and cameras, and there is none here."

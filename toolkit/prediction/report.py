@@ -20,6 +20,7 @@ class PredictReport:
     frames       how many frames of films or of a camera were predicted
     kept         labelme files that were there already and stay as they are: next to pictures, or corrected meanwhile
     replaced     labelme files that were there, had been made or looked at by a person, and were replaced as asked
+    renewed      how many labelme files were replaced that were predictions and that nobody had looked at
     continued    how many pictures and films were finished before this call
     pictures     absolute path of the folder that all sources have in common; None: a camera, or several drives
     sources      how many pictures and films there are
@@ -40,6 +41,7 @@ class PredictReport:
     pictures: str | None = None
     sources: int = 0
     replaced: tuple[str, ...] = ()
+    renewed: int = 0
     beside: bool = False
 
     @property
@@ -58,6 +60,7 @@ class PredictReport:
             "pixels": self.pixels,
             "kept": list(self.kept),
             "replaced": list(self.replaced),
+            "renewed": self.renewed,
             "failures": [item.as_dict() for item in self.failures],
             "continued": self.continued,
             "finished": self.finished,

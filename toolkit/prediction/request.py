@@ -22,7 +22,10 @@ class PredictRequest:
     writing        how predictions are written
     engine, precision, device   see `toolkit.prediction.predictor.load`; of several devices, `0,1`, each has a process
     allow_code     import and run the model's own code, if it is one of `py:module:callable`
-    beside         write labelme files next to the pictures; files that are there stay, unless `overwrite`
+    beside         write labelme files next to the pictures; files that are there stay
+    renew          with `beside`: of those that are there, replace the predictions that nobody has looked at, as their
+                   flag `predicted` says
+    overwrite      with `beside`: replace all that are there, somebody's too
     every, frames  of films and cameras: each N-th frame; at most so many
     shard          `2/8`: the second of eight calls that share the work and one `out`
     resume         go on with what was begun in `out`, or in the newest unfinished `runs/predict-N`; words at their
@@ -41,6 +44,7 @@ class PredictRequest:
     device: str = "auto"
     allow_code: bool = False
     beside: bool = False
+    renew: bool = False
     overwrite: bool = False
     every: int = 1
     frames: int | None = None

@@ -8,11 +8,12 @@ from typing import NoReturn, TypeVar
 
 from toolkit.errors import Interrupted, SegError, StoppedWithOthers
 from toolkit.labels.labelme_fields import is_writable
-from toolkit.prediction.ending import Ending
+from toolkit.prediction.ending import DamagedLine, Ending
 from toolkit.prediction.folder.journal import Journal, Line
 from toolkit.prediction.folder.opening import Begun, Opening
-from toolkit.prediction.outputs import Outputs, as_written
-from toolkit.prediction.plan import LABELME, Plan
+from toolkit.prediction.kinds import LABELME
+from toolkit.prediction.outputs import Outputs
+from toolkit.prediction.plan import Plan
 from toolkit.prediction.predictor import Predictor, load
 from toolkit.prediction.report import PredictReport
 from toolkit.prediction.share import Share
@@ -49,6 +50,8 @@ class Team:
             if not self.group.any(work.stopped):
                 ending = Ending(self.plan, self.share, begun, predictor.classes, self.progress)
                 report = self.group.on_main(lambda: ending.finish(work.told))
+        except DamagedLine:  # going on as it is would not help
+            raise
         except BaseException:
             if begun is not None and self.group.is_main:
                 self._break_off(begun)
@@ -105,9 +108,9 @@ class Team:
             if self.plan.may_skip:
                 for i in todo():
                     source = self.plan.sources[i]
-                    path = outputs.place_beside(source)
-                    if not source.has_frames and os.path.lexists(path):
-                        journal.add(Line(source.label, source.place, kept=(as_written(path),)))
+                    stays = None if source.has_frames else outputs.stays_beside(source)
+                    if stays is not None:
+                        journal.add(Line(source.label, source.place, kept=(stays,)))
                         begun.done[i] = 1
             work = Work(self.plan, outputs, journal, todo, self.should_stop, self.progress)
             work.do(predictor)

@@ -25,6 +25,7 @@ class _Own(msgspec.Struct):
     every: int = 1
     frames: int | None = None
     beside: bool = False
+    renew: bool = False
 
 
 def options_of(request: PredictRequest) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def as_begun(request: PredictRequest, root: Path) -> PredictRequest:
         every=own.every,
         frames=own.frames,
         beside=own.beside,
+        renew=own.renew,
     )
 
 

@@ -3,6 +3,7 @@
 
 import os
 from collections import Counter
+from enum import Enum, auto
 from pathlib import Path
 
 import msgspec
@@ -75,15 +76,25 @@ class _Flagged(msgspec.Struct):
     flags: Flags
 
 
-def is_a_persons(annotation: Path) -> bool:
-    """Whether a file is there that is no prediction that nobody has looked at, as its flag says."""
+class There(Enum):
+    """What is in the place of a labelme file."""
+
+    NOTHING = auto()
+    PREDICTION = auto()
+    """One that nobody has looked at, as its flag says."""
+    SOMEBODYS = auto()
+    """Whatever else, also what cannot be read."""
+
+
+def what_is_there(annotation: Path) -> There:
+    """Whose a labelme file is."""
     if not os.path.lexists(annotation):
-        return False
+        return There.NOTHING
     try:
         read = msgspec.json.decode(read_file(annotation, _LARGEST, DataError), type=_Flagged)
     except (DataError, msgspec.MsgspecError, ValueError):
-        return True
-    return read.flags.predicted is not True
+        return There.SOMEBODYS
+    return There.PREDICTION if read.flags.predicted is True else There.SOMEBODYS
 
 
 def _names(annotation: str, picture: str) -> bool | None:

@@ -19,7 +19,7 @@ def checksum_of(checkpoint: Path) -> str:
     if kind is not None:
         entry = FORMATS.entry(kind)
         stem = file.name.removesuffix(entry.suffix)
-        files += [file.with_name(f"{stem}{end}") for end in (*entry.companions, ".bin")]
+        files += [file.with_name(f"{stem}{end}") for end in entry.companions]
     crc = 0
     try:
         for path in files:

@@ -30,6 +30,7 @@ class Line:
     beside     the labelme file next to the picture, as the picture was named
     kept       files that were there and stay as they are
     replaced   that in the place of `beside` was a file that a person had made or looked at: the same name again
+    renewed    that in the place of `beside` was a prediction that nobody had looked at
     pixels     by class id
     sureness   mean probability by class id, nan where there is no pixel
     tables     kind -> what the picture adds to it
@@ -45,6 +46,7 @@ class Line:
     beside: str | None = None
     kept: tuple[str, ...] = ()
     replaced: str | None = None
+    renewed: bool = False
     pixels: tuple[int, ...] = ()
     sureness: tuple[float, ...] = ()
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Line:
             "beside": self.beside,
             "kept": self.kept or None,
             "replaced": self.replaced,
+            "renewed": self.renewed or None,
             "pixels": self.pixels or None,
             "sureness": [None if math.isnan(share) else round(share, 6) for share in self.sureness] or None,
             "tables": self.tables or None,
@@ -89,6 +92,7 @@ class Line:
                 beside=None if beside is None else _text(beside),
                 kept=tuple(map(_text, values.get("kept", ()))),
                 replaced=None if replaced is None else _text(replaced),
+                renewed=values.get("renewed") is True,
                 pixels=tuple(map(int, values.get("pixels", ()))),
                 sureness=tuple(math.nan if share is None else float(share) for share in values.get("sureness", ())),
                 tables={str(kind): dict(record) for kind, record in values.get("tables", {}).items()},

@@ -15,7 +15,7 @@ from toolkit.prediction.folder.locks import busy, hold, require_no_others, requi
 from toolkit.prediction.folder.manifest import read_manifest, require_same, write_manifest
 from toolkit.prediction.folder.outfolder import (
     remove_old_partial_files,
-    remove_partial_files,
+    remove_partial_files_below,
     share_folder,
     take_back,
 )
@@ -29,20 +29,17 @@ from toolkit.runs.folder import RUNS
 class Begun:
     """A folder in which a run goes on or begins.
 
-    about   what its manifest says of the call
-    done    for each source 1 if it need not be predicted
-    made    by this call
+    about    what its manifest says of the call
+    done     for each source 1 if it need not be predicted; grows when more of them are found
+    before   how many sources were finished when the call came
+    made     by this call
     """
 
     root: Path
     about: dict[str, Any]
     done: bytearray
+    before: int
     made: bool
-
-    @property
-    def before(self) -> int:
-        """How many sources need not be predicted."""
-        return sum(self.done)
 
 
 class Opening:
@@ -121,13 +118,13 @@ class Opening:
             self._note(root, about | {"shards": self._shards})
         self._require_own(root, shard, about)
         done = standing(root, self._names).done if resume else bytearray(len(self._names))
-        return Begun(root, about, done, made=False)
+        return Begun(root, about, done, sum(done), made=False)
 
     def _go_on(self, root: Path, about: dict[str, Any], holding: ExitStack) -> Begun:
         require_same(root, about)
         with hold(root / MERGED):
             require_no_others(root)
-            remove_partial_files(root)
+            remove_partial_files_below(root)
             if self._request.beside:
                 remove_old_partial_files({os.path.dirname(source.place) for source in self._plan.sources})  # noqa: PTH120
         gather(root, self._names, busy(root))  # not while its file is held: Windows replaces none that is open
@@ -137,7 +134,7 @@ class Opening:
         # who the work was divided between is needed until it is done: the shards are not to be taken for strangers
         divided = {key: value for key, value in (read_manifest(root) or {}).items() if key == "shards"}
         self._note(root, about | divided)
-        return Begun(root, about, done, made=False)
+        return Begun(root, about, done, sum(done), made=False)
 
     def _make(self, about: dict[str, Any], holding: ExitStack) -> Begun:
         out = self._plan.out
@@ -149,7 +146,7 @@ class Opening:
             holding.close()
             take_back(root)
             raise
-        return Begun(root, about, bytearray(len(self._names)), made=True)
+        return Begun(root, about, bytearray(len(self._names)), 0, made=True)
 
     @property
     def _shards(self) -> dict[str, Any]:

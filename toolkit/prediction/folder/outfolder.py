@@ -43,8 +43,8 @@ def share_folder(root: Path, *, resume: bool) -> None:
         raise UsageError(f"{root}: was begun by one call, not in shards. Go on with --continue and without --shard.")
 
 
-def remove_partial_files(root: Path, *, in_root: bool = True) -> None:
-    """What a killed process was writing; nobody else writes there now.
+def remove_partial_files_below(root: Path, *, in_root: bool = True) -> None:
+    """What a killed process was writing anywhere in the tree; nobody else writes there now.
 
     in_root   also what lies in the folder itself, not in those of the outputs
     """

@@ -128,6 +128,7 @@ class Summary:
     pixels     by class id
     kept       files that were there and stay as they are
     replaced   files that were there and had been made or looked at by a person
+    renewed    how many predictions that nobody had looked at were replaced
     failures   what could not be read
     """
 
@@ -136,12 +137,13 @@ class Summary:
     pixels: tuple[int, ...]
     kept: tuple[str, ...]
     replaced: tuple[str, ...]
+    renewed: int
     failures: tuple[Finding, ...]
 
 
 def summary(lines: Iterable[Line], classes: int) -> Summary:
     """Add lines up. Frames of a film that was damaged count as far as they go."""
-    images = frames = 0
+    images = frames = renewed = 0
     pixels = [0] * classes
     kept: list[str] = []
     replaced: list[str] = []
@@ -155,6 +157,7 @@ def summary(lines: Iterable[Line], classes: int) -> Summary:
             images += 1
         kept += line.kept
         replaced += [] if line.replaced is None else [line.replaced]
+        renewed += line.renewed
         for k, count in enumerate(line.pixels[:classes]):
             pixels[k] += count
-    return Summary(images, frames, tuple(pixels), tuple(kept), tuple(replaced), tuple(failures))
+    return Summary(images, frames, tuple(pixels), tuple(kept), tuple(replaced), renewed, tuple(failures))
