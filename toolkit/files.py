@@ -81,15 +81,18 @@ def held(path: Path, message: str) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise SegError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    if fcntl is None:  # nothing is locked there, and a file that is open could be neither replaced nor removed
+        os.close(descriptor)
+        yield
+        return
     _HELD.add(descriptor)
     try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SegError(message) from None
-            except OSError:
-                pass  # a file system without locks
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SegError(message) from None
+        except OSError:
+            pass  # a file system without locks
         yield
     finally:
         if descriptor in _HELD:  # not so in a forked process that comes by here

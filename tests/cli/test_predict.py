@@ -80,10 +80,10 @@ def test_last_words_say_what_was_predicted_where_it_is_and_what_comes_next(typed
     assert "3 labelme files were there and stay as they are: photos/000.json, photos/001.json, photos/002.json" in said
     Path("photos/000.json").unlink()
     pictures(5)
-    said, _ = typed("--out", "c", "--continue")
+    said, _ = typed("--out", "c", "--beside", "--continue")
     assert "photos/002.json" in said and "seg annotate photos" in said
     assert "2 of 5 were finished before" in said and "results: labelme files next to the pictures\n" in said
-    said, _ = typed("--out", "c", "--continue")
+    said, _ = typed("--out", "c", "--beside", "--continue")
     assert "nothing was left to do: 5 of 5 were finished before" in said
     said, _ = typed(*USUAL, "--out", "o", "--beside", "--save", "labelme", "--overwrite")
     assert "replaced" not in said

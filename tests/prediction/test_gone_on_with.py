@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,18 @@ from tests.prediction.films import picture
 from tests.runs.checkpoints import saved_checkpoint
 from tests.training.tiny import Listener
 from toolkit.errors import DataError, Interrupted, RunError, SegError, UsageError
+from toolkit.files import held, new_folder
 from toolkit.labels.labelme_write import write_labelme
 from toolkit.prediction.folder.beginning import as_begun, options_of
+from toolkit.prediction.folder.manifest import write_manifest
 from toolkit.prediction.kinds import Kinds
 from toolkit.prediction.options import PredictOptions
 from toolkit.prediction.predictor import Predictor
 from toolkit.prediction.report import PredictReport
 from toolkit.prediction.request import PredictRequest
 from toolkit.prediction.writers.options import WriteOptions
+from toolkit.progress import Progress
+from toolkit.training.group import Group
 
 BAD_NAME = os.fsdecode(b"photos/bad\xff.png")
 
@@ -86,10 +92,98 @@ def test_where_nothing_can_be_written_next_to_the_pictures_nothing_is_left(monke
     assert not Path("out").exists() and len(list(Path("photos").iterdir())) == 4
 
 
-def test_a_stop_before_the_first_picture_leaves_nothing() -> None:
-    with pytest.raises(Interrupted, match="nothing is left behind"):
-        go(should_stop=lambda: True)
+def test_a_stop_before_the_first_picture_leaves_what_was_there_before() -> None:
+    Path("empty").mkdir()
+    for out in ("out", "empty"):
+        with pytest.raises(Interrupted, match="nothing is left behind"):
+            go(out=out, should_stop=lambda: True)
     assert not Path("out").exists()
+    assert not list(Path("empty").iterdir()), "the user's own folder stays"
+
+
+def test_who_comes_second_to_a_new_folder_takes_nothing_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ExitStack()
+
+    def overtaken(path: Path) -> Path:
+        first.enter_context(held(new_folder(path) / "predictions.jsonl", ""))
+        write_manifest(path, {"whose": "the first one's"})
+        return path
+
+    monkeypatch.setattr("toolkit.prediction.folder.opening.new_folder", overtaken)
+    with first, pytest.raises(SegError, match="another process is predicting"):
+        go()
+    assert {path.name for path in Path("out").iterdir()} == {"manifest.json", "predictions.jsonl"}
+
+
+class TwoProcesses(Group):
+    """The main one of two; the other agrees to everything, and has not heard of what ended this one."""
+
+    def sum(self, tensor: Any) -> Any:
+        return tensor
+
+    def share(self, value: Any) -> Any:
+        return value
+
+
+def test_one_of_several_processes_that_ends_at_once_takes_nothing_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("toolkit.prediction.run.join_group", lambda device: TwoProcesses(0, 2, was_there=True))
+
+    def interrupted(*arguments: Any) -> Any:
+        Path("out/ids").mkdir(exist_ok=True)
+        Path("out/ids/1.png").write_bytes(b"the other one's, who has just written it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "_compute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        go(save="ids")
+    assert Path("out/ids/1.png").is_file() and Path("out/manifest.json").is_file()
+
+
+@pytest.mark.parametrize("last", [None, "2/2"])
+def test_until_all_is_written_others_are_kept_out(monkeypatch: pytest.MonkeyPatch, last: str | None) -> None:
+    asked = 0
+
+    def look(root: Path, values: dict[str, Any]) -> None:
+        nonlocal asked
+        asked += 1
+        with pytest.raises(SegError, match="another process is predicting"):
+            toolkit.predict(out="out", resume=True, device="cpu")
+        write_manifest(root, values)
+
+    if last is not None:
+        go(save="ids", shard="1/2")
+    with monkeypatch.context() as ending:
+        ending.setattr("toolkit.prediction.ending.write_manifest", look)
+        assert go(save="ids", shard=last).finished
+        if last is None:
+            assert go(save="ids", resume=True).finished, "here the journal was made anew"
+    assert asked == (2 if last is None else 1)
+    assert toolkit.predict(out="out", resume=True, device="cpu").continued == 4
+
+
+class Stages(Progress):
+    """Keeps how far each stage came."""
+
+    def __init__(self) -> None:
+        self.came: list[list[Any]] = []
+
+    def begin(self, what: str, total: int | None) -> None:
+        self.came.append([what, 0, total])
+
+    def advance(self, note: str = "") -> None:
+        self.came[-1][1] += 1
+
+
+def test_looking_for_annotations_is_shown_and_can_be_stopped() -> None:
+    for number in range(4):
+        Path(f"photos/{number}.json").write_text("by hand", encoding="utf-8")
+    stages = Stages()
+    words: dict[str, Any] = {"save": "labelme", "beside": True, "progress": stages}
+    with pytest.raises(Interrupted, match="2 of 4 are finished"):
+        go(**words, should_stop=lambda: bool(stages.came) and stages.came[-1][1] == 2)
+    assert stages.came == [["Looking for labelme files", 2, 4]]
 
 
 @pytest.mark.parametrize("error", [SegError("out: cannot be written: the disk is full"), KeyboardInterrupt()])
@@ -158,6 +252,59 @@ def test_what_is_given_otherwise_is_refused_before_the_model_is_loaded(
         toolkit.predict(out="out", resume=True, **words)
 
 
+def stopped_after(pictures: int) -> Callable[[], bool]:
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > pictures
+
+    return stop
+
+
+def test_pictures_of_another_folder_are_not_those_that_were_begun() -> None:
+    Path("more").mkdir()
+    for number in range(4):
+        Image.fromarray(picture(9 - number)).save(f"more/{number}.png")
+    with pytest.raises(Interrupted):
+        go(out=None, save="ids", should_stop=stopped_after(3))
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*.*")}
+    with pytest.raises(
+        UsageError, match=r"predict-1: was begun with what is in .*photos, now .*more\. .*leave out --con"
+    ):
+        go("more", out=None, save="ids", resume=True)
+    assert {path: path.read_bytes() for path in Path("runs").rglob("*.*")} == before
+    photos(6)
+    report = go("photos", out=None, save="ids", resume=True)
+    assert (report.images, report.sources, report.root) == (6, 6, Path("runs/predict-1")), "what came since is welcome"
+
+
+def test_what_an_older_version_did_not_know_was_at_its_default() -> None:
+    go(save="ids")
+    path = Path("out/manifest.json")
+    values = json.loads(path.read_bytes())
+    for key in ("letterbox", "renew", "pixel_size"):
+        del values["options"][key]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UsageError, match="letterbox was off, now it is on"):
+        go(save="ids", resume=True, options=PredictOptions(letterbox=True))
+    assert go(save="ids", resume=True).continued == 4
+
+
+def test_a_folder_does_not_have_labelme_files_written_next_to_pictures_by_itself() -> None:
+    words: dict[str, Any] = {"save": "labelme", "beside": True, "renew": True}
+    go(**words)
+    Path("photos/0.json").unlink()
+    with pytest.raises(UsageError, match="was begun with --beside --renew, which is not remembered: give it again"):
+        toolkit.predict(out="out", resume=True)
+    with pytest.raises(UsageError, match="was begun with --renew, "):
+        toolkit.predict(out="out", resume=True, beside=True)
+    assert not Path("photos/0.json").exists()
+    toolkit.predict(out="out", resume=True, beside=True, renew=True, device="cpu")
+    assert Path("photos/0.json").exists()
+
+
 def test_a_shard_that_was_begun_is_refused_before_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     go(save="ids", shard="1/2", options=PredictOptions(size=96))
     monkeypatch.setattr("toolkit.prediction.team.load", None)
@@ -215,7 +362,7 @@ def test_every_word_comes_back_as_it_was(
     saved = {key: value for key, value in vars(kinds).items() if value}
     about = {"sources": ["a", "b"], "checkpoint": "m.onnx", "engine": "openvino, bf16", "save": saved}
     begin({**about, "options": options_of(begun)})
-    found = as_begun(PredictRequest(out="begun", resume=True), Path("begun"))
+    found = as_begun(PredictRequest(out="begun", resume=True, beside=beside, renew=renew), Path("begun"))
     chosen = Kinds.chosen(found.save, pictures=what in "pb", films=what in "fb")
     assert chosen == kinds and replace(found, save=save) == begun
     assert as_begun(begun, Path("begun")) == begun, "given again, it is the same"
@@ -237,9 +384,9 @@ def test_a_manifest_of_anybodys_making_is_refused_in_words_or_makes_sense(
     begin({"sources": ["a"], "options": options, **values})
     try:
         found = as_begun(PredictRequest(out="begun", resume=True), Path("begun"))
-    except (DataError, UsageError) as error:
-        assert (
-            "begun" in str(error) or "is possible" in str(error) or "is not known" in str(error) or "goes" in str(error)
+    except DataError as error:
+        assert re.match(
+            "begun: (its manifest.json is damaged: .+ Choose another|.+ Name the sources again)", str(error)
         )
     else:
         assert all(isinstance(each, str) for each in (*found.sources, *(found.save or ())))
@@ -323,9 +470,12 @@ def test_renewing_replaces_predictions_that_nobody_has_looked_at_and_nothing_els
 def test_what_somebody_corrects_while_it_is_renewed_stays() -> None:
     better = predicted_with_another_model(4)
     corrected: list[bytes] = []
+    asked = 0
 
     def correct() -> bool:
-        if not corrected:  # when it was found that nobody had looked at it
+        nonlocal asked
+        asked += 1
+        if asked == 5:  # all were looked at, and nobody had corrected one
             corrected.append(look_at("2.json"))
         return False
 
@@ -342,7 +492,7 @@ def test_renewing_goes_on_with_what_is_left_and_lost_and_with_nothing_else() -> 
     def stop() -> bool:
         nonlocal asked
         asked += 1
-        return asked > 5
+        return asked > 12 + 5  # when all were looked at
 
     with pytest.raises(Interrupted):
         go(**RENEWING, should_stop=stop)
@@ -354,12 +504,13 @@ def test_renewing_goes_on_with_what_is_left_and_lost_and_with_nothing_else() -> 
     corrected = {"0.json": first, seen: look_at(seen), left[0]: look_at(left[0])}
     Path("photos", lost).unlink()
     untouched = Path("photos", renewed[2]).stat().st_mtime_ns
-    report = toolkit.predict(out="out", resume=True, device="cpu")  # that it renews is remembered
+    words: dict[str, Any] = {"out": "out", "resume": True, "device": "cpu", "beside": True, "renew": True}
+    report = toolkit.predict(**words)
     assert labelme_files() == better | corrected
     assert Path("photos", renewed[2]).stat().st_mtime_ns == untouched, "what was finished is not renewed again"
     assert set(report.kept) == {"photos/0.json", f"photos/{left[0]}"}
     assert (report.images, report.continued) == (10, len(renewed))
-    again = toolkit.predict(out="out", resume=True, device="cpu")
+    again = toolkit.predict(**words)
     assert (again.continued, labelme_files()) == (12, better | corrected)
 
 

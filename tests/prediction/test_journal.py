@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from toolkit.errors import RunError
 from toolkit.prediction.folder.journal import Journal, Line, read_lines
-from toolkit.prediction.folder.standing import gather, merge, standing, summary
+from toolkit.prediction.folder.standing import all_tried, gather, merge, standing, summary
 
 plain = st.text(max_size=12)
 counts = st.lists(st.integers(0, 10**12), max_size=4).map(tuple)
@@ -138,11 +138,11 @@ def test_done_is_what_has_a_line_and_all_its_files(tmp_path: Path) -> None:
         Line("clip", "clip.mp4", frames=1),
         Line("torn/000000", "torn.mp4", frame=0),
     )
-    now = standing(tmp_path, ["a", "b", "bad", "clip", "torn", "new"])
-    assert list(now.done) == [1, 0, 0, 1, 0, 0]
-    assert list(now.tried) == [1, 1, 1, 1, 0, 0] and not now.is_complete
+    assert list(standing(tmp_path, ["a", "b", "bad", "clip", "torn", "new"])) == [1, 0, 0, 1, 0, 0]
+    assert all_tried(tmp_path, ["a", "b", "bad", "clip"]), "what failed or is lost was tried"
+    assert not all_tried(tmp_path, ["a", "torn"]) and not all_tried(tmp_path, ["a", "new"])
     (tmp_path / "mask/clip/000000.png").unlink()
-    assert list(standing(tmp_path, ["clip"]).done) == [0], "a film lacks a frame"
+    assert list(standing(tmp_path, ["clip"])) == [0], "a film lacks a frame"
 
 
 def test_sums_count_pictures_and_frames_and_name_failures() -> None:

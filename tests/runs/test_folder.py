@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import DataError, UsageError
-from toolkit.runs.folder import RunFolder
+from toolkit.runs.folder import RunFolder, numbered_runs
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,7 @@ def test_newest_is_the_highest_number_that_has_a_best_checkpoint() -> None:
     make("predict-99", "best.safetensors")
     assert RunFolder.newest().root == Path("runs/train-10")
     assert RunFolder.newest(to_resume=True).root == Path("runs/train-11")
+    assert numbered_runs("train") == [Path("runs", f"train-{number}") for number in (12, 11, 10, 2)]
 
 
 @pytest.mark.parametrize(("to_resume", "said"), [(False, "no trained model in runs"), (True, "no run to resume")])

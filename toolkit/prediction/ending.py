@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from toolkit.errors import DataError, SegError
 from toolkit.findings import Finding
 from toolkit.labels.classmap import ClassMap
 from toolkit.prediction.folder.journal import MERGED, journals_in, read_lines
-from toolkit.prediction.folder.locks import require_no_others
+from toolkit.prediction.folder.locks import hold, require_no_others
 from toolkit.prediction.folder.manifest import write_manifest
 from toolkit.prediction.folder.opening import Begun
 from toolkit.prediction.folder.outfolder import remove_partial_files_below, take_back
-from toolkit.prediction.folder.standing import Summary, merge, standing, summary
+from toolkit.prediction.folder.standing import Summary, all_tried, merge, summary
 from toolkit.prediction.plan import Plan
 from toolkit.prediction.report import PredictReport
 from toolkit.prediction.share import Share
@@ -37,18 +37,19 @@ class Ending:
     classes: ClassMap
     progress: Progress
 
-    def finish(self, told: Collection[str]) -> PredictReport:
+    def finish(self, told: Collection[str], holding: ExitStack) -> PredictReport:
         """Bring everything together; of a shard, only if no other one has anything left to do.
 
-        told   places whose failure was told
+        told      places whose failure was told
+        holding   locks of this call, which keep others out until all is written
 
         Raises DataError if nothing could be predicted, DamagedLine, SegError if something cannot be written.
         """
         plan, root = self.plan, self.begun.root
-        if plan.shard is not None and not standing(root, plan.sources.labels).is_complete:
+        if plan.shard is not None and not all_tried(root, plan.sources.labels):
             return self._report(self._counted(self.share.journals(root)), finished=False)
         if self.share.parts > 1 or plan.request.resume or plan.may_skip:
-            merge(root, plan.sources.labels)
+            self._merge(holding)
         counted = self._counted([root / MERGED])
         self._require_something(counted)
         self._tell(counted.failures, told)
@@ -59,6 +60,13 @@ class Ending:
         self._tidy()
         return report
 
+    def _merge(self, holding: ExitStack) -> None:
+        root = self.begun.root
+        merge(root, self.plan.sources.labels)
+        if self.plan.shard is None:  # what was held was the file before: let go of it when the new one is held
+            with holding.pop_all():
+                holding.enter_context(hold(root / MERGED))
+
     def _counted(self, journals: Iterable[Path]) -> Summary:
         return summary((line for path in journals for _, line in read_lines(path)), len(self.classes))
 
@@ -66,7 +74,7 @@ class Ending:
         if counted.images or counted.frames or counted.kept or not counted.failures:
             return
         if self.begun.made:
-            take_back(self.begun.root)
+            take_back(self.begun.root, was_there=self.begun.empty)
         first, sources = str(counted.failures[0]), len(self.plan.sources)
         raise DataError(first if sources == 1 else f"nothing could be read; the first of {sources}: {first}")
 
@@ -91,7 +99,7 @@ class Ending:
         root = self.begun.root
         if self.plan.shard is not None:
             with suppress(SegError):  # another shard is at work again
-                require_no_others(root)
+                require_no_others(root, self.share.journals(root))
                 remove_partial_files_below(root, in_root=False)  # there, another one may be writing the tables too
             return
         for path in journals_in(root):

@@ -9,7 +9,7 @@ from toolkit.engines import ENGINES
 from toolkit.engines.precision import require_precision
 from toolkit.errors import CheckpointError, DataError, UsageError
 from toolkit.prediction.folder.beginning import as_begun
-from toolkit.prediction.folder.manifest import read_manifest
+from toolkit.prediction.folder.manifest import read_manifest, require_same_pictures
 from toolkit.prediction.kinds import LABELME, Kinds, require_kinds
 from toolkit.prediction.options import require_frames
 from toolkit.prediction.request import PredictRequest
@@ -58,7 +58,7 @@ def make_plan(request: PredictRequest) -> Plan:
     folder = None if request.out is None else Path(request.out)
     if shard is not None and folder is None:
         raise UsageError("shard: the shards write into one folder; name it with out (--out).")
-    goes_on = False
+    goes_on, named = False, bool(request.sources)
     if request.resume:
         folder = _newest_unfinished() if folder is None else folder
         goes_on = shard is None or read_manifest(folder) is not None  # the first job of an array is sent as all are
@@ -74,6 +74,8 @@ def make_plan(request: PredictRequest) -> Plan:
     require_devices(request.device)
     checkpoint = _checkpoint(request.run, request.weights)
     found = find_sources(request.sources, without=folder)
+    if goes_on and named and shard is None and folder is not None:  # shards may find them elsewhere on each machine
+        require_same_pictures(folder, found.root)
     films = found.films
     kinds = Kinds.chosen(request.save, pictures=films < len(found), films=films > 0)
     if not goes_on:

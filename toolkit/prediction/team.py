@@ -40,25 +40,25 @@ class Team:
         self.group.on_main(lambda: self.opening.require_fit(asked))
         predictor = self._together(self._load)
         about = asked | {"classes": list(predictor.classes.names), "engine": _engine(predictor)}
-        begun = None
-        try:
-            with ExitStack() as holding:  # locks, from the beginning of the work to its end
+        with ExitStack() as holding:  # locks, until nothing in the folder is touched any more
+            begun = None
+            try:
                 begun = self.group.on_main(lambda: self.opening.begin(about, holding))
                 self._warn_of_names()
                 work = self._together(lambda: self._work(predictor, begun, holding))
-            report = None
-            if not self.group.any(work.stopped):
-                ending = Ending(self.plan, self.share, begun, predictor.classes, self.progress)
-                report = self.group.on_main(lambda: ending.finish(work.told))
-        except DamagedLine:  # going on as it is would not help
-            raise
-        except BaseException:
-            if begun is not None and self.group.is_main:
-                self._break_off(begun)
-            raise
-        if report is None:
-            self._stop(begun)
-        return report
+                report = None
+                if not self.group.any(work.stopped):
+                    ending = Ending(self.plan, self.share, begun, predictor.classes, self.progress)
+                    report = self.group.on_main(lambda: ending.finish(work.told, holding))
+            except DamagedLine:  # going on as it is would not help
+                raise
+            except BaseException:
+                if begun is not None and self.group.is_main:
+                    self._break_off(begun)
+                raise
+            if report is None:
+                self._stop(begun)
+            return report
 
     def _together(self, work: Callable[[], T]) -> T:
         """Do something in every process; if it fails in one, it ends all. What fails in the main one is said by it alone."""
@@ -105,14 +105,18 @@ class Team:
 
         outputs = Outputs(self.plan, begun.root)
         with closing(Journal(self.opening.take_place(begun.root, holding))) as journal:
+            work = Work(self.plan, outputs, journal, todo, self.should_stop, self.progress)
             if self.plan.may_skip:
-                for i in todo():
+                total = sum(1 for _ in todo())
+                for i in self.progress.track(todo(), "Looking for labelme files", total):
+                    if self.should_stop():
+                        work.stopped = True
+                        return work
                     source = self.plan.sources[i]
                     stays = None if source.has_frames else outputs.stays_beside(source)
                     if stays is not None:
                         journal.add(Line(source.label, source.place, kept=(stays,)))
                         begun.done[i] = 1
-            work = Work(self.plan, outputs, journal, todo, self.should_stop, self.progress)
             work.do(predictor)
         return work
 
@@ -126,7 +130,8 @@ class Team:
     def _break_off(self, begun: Begun) -> None:
         """Something failed, or is to stop at once: say where that is that was finished."""
         with suppress(SegError, OSError):
-            done = self.opening.leave(begun)
+            # of several processes, the others may not have heard of it yet
+            done = self.opening.leave(begun, others_write=self.group.world > 1)
             if done:
                 self.progress.say(self._said(begun, done))
 

@@ -19,8 +19,15 @@ from pathlib import Path
 
 from toolkit.errors import DataError
 from toolkit.files import new_folder, numbered_folder, write_text
+from toolkit.runs.manifest import MANIFEST
 
 RUNS = Path("runs")
+
+
+def numbered_runs(kind: str) -> list[Path]:
+    """Each `runs/KIND-N`, the highest N first. kind: "train" or "predict"."""
+    found = ((re.fullmatch(rf"{kind}-(\d+)", path.name), path) for path in RUNS.glob(f"{kind}-*"))
+    return [path for _, path in sorted(((int(name[1]), path) for name, path in found if name), reverse=True)]
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,8 @@ class RunFolder:
 
         Raises DataError with the way out.
         """
-        numbered = [
-            (int(match[1]), path) for path in RUNS.glob("train-*") if (match := re.fullmatch(r"train-(\d+)", path.name))
-        ]
-        for _, path in sorted(numbered, reverse=True):
+        numbered = numbered_runs("train")
+        for path in numbered:
             run = cls(path)
             if (run.config if to_resume else run.best).is_file():
                 return run
@@ -78,7 +83,7 @@ class RunFolder:
 
     @property
     def manifest(self) -> Path:
-        return self.root / "manifest.json"
+        return self.root / MANIFEST
 
     @property
     def log(self) -> Path:

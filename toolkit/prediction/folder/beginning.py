@@ -8,7 +8,7 @@ import msgspec
 
 from toolkit.engines import ENGINES
 from toolkit.engines.precision import PRECISIONS
-from toolkit.errors import DataError
+from toolkit.errors import DataError, UsageError
 from toolkit.prediction.folder.manifest import NAME, read_beginning, refusal, require_same_options
 from toolkit.prediction.kinds import DEFAULT_OF_FILMS, DEFAULT_SAVE
 from toolkit.prediction.options import PredictOptions
@@ -24,29 +24,37 @@ class _Own(msgspec.Struct):
 
     every: int = 1
     frames: int | None = None
-    beside: bool = False
-    renew: bool = False
+
+
+_NEXT_TO_PICTURES = ("beside", "renew")
 
 
 def options_of(request: PredictRequest) -> dict[str, Any]:
     """What the manifest calls `options`."""
-    own = {name: getattr(request, name) for name in _Own.__struct_fields__}
+    own = {name: getattr(request, name) for name in (*_Own.__struct_fields__, *_NEXT_TO_PICTURES)}
     return {**asdict(request.options), **asdict(request.writing), **own}
+
+
+USUAL = options_of(PredictRequest())
+"""Every option at its default."""
 
 
 def as_begun(request: PredictRequest, root: Path) -> PredictRequest:
     """The request with every word that is at its default as it was when the run in `root` was begun.
 
-    The device is chosen anew. `allow_code` and `overwrite` are never taken from a file: the one would run what it
-    names, the other replace what somebody has corrected since.
+    The device is chosen anew. `allow_code`, `beside`, `renew` and `overwrite` are never taken from a file, which may be
+    somebody else's: the one would run what it names, the others write next to the pictures that it names.
 
     Raises DataError if no run was begun there, or its manifest is damaged; UsageError for a word that is given otherwise.
     """
     begun = read_beginning(root)
-    was, now, usual = begun.get("options"), options_of(request), options_of(PredictRequest())
+    was, now = begun.get("options"), options_of(request)
     was = was if isinstance(was, dict) else {}
-    given = {key: value for key, value in now.items() if value != usual[key]}
-    require_same_options(root, was, given)
+    given = {key: value for key, value in now.items() if value != USUAL[key]}
+    require_same_options(root, was, given, USUAL)
+    missing = [f"--{word}" for word in _NEXT_TO_PICTURES if was.get(word) and not now[word]]
+    if missing:
+        raise UsageError(f"{root}: was begun with {' '.join(missing)}, which is not remembered: give it again.")
     taken = {key: value for key, value in was.items() if key in now} | given
     own = _made(root, _Own, taken, _Own.__struct_fields__)
     engine, precision = _engine_of(begun, request, root)
@@ -62,16 +70,14 @@ def as_begun(request: PredictRequest, root: Path) -> PredictRequest:
         precision=precision,
         every=own.every,
         frames=own.frames,
-        beside=own.beside,
-        renew=own.renew,
     )
 
 
 def _made(root: Path, kind: type[T], values: dict[str, Any], names: tuple[str, ...]) -> T:
     try:
         return msgspec.convert({name: values[name] for name in names if name in values}, kind)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{root}: its {NAME} is damaged: {error}. Choose another --out.") from None
+    except (msgspec.ValidationError, UsageError) as error:
+        raise DataError(f"{root}: its {NAME} is damaged: {str(error).rstrip('.')}. Choose another --out.") from None
 
 
 def _engine_of(begun: dict[str, Any], request: PredictRequest, root: Path) -> tuple[str, str]:

@@ -3,8 +3,7 @@
 import zlib
 from pathlib import Path
 
-from toolkit.engines import FORMATS
-from toolkit.engines.naming import format_of
+from toolkit.engines.naming import companions_of
 from toolkit.engines.opening import find_model
 from toolkit.errors import CheckpointError
 
@@ -14,15 +13,9 @@ _PIECE = 1 << 22
 def checksum_of(checkpoint: Path) -> str:
     """CRC-32 of a model's files, to tell whether they are still the same."""
     file = find_model(checkpoint)
-    kind = format_of(file)
-    files = [file]
-    if kind is not None:
-        entry = FORMATS.entry(kind)
-        stem = file.name.removesuffix(entry.suffix)
-        files += [file.with_name(f"{stem}{end}") for end in entry.companions]
     crc = 0
     try:
-        for path in files:
+        for path in (file, *companions_of(file)):
             if path.is_file():
                 with path.open("rb") as opened:
                     while data := opened.read(_PIECE):

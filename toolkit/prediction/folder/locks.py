@@ -5,6 +5,7 @@ shards only ask for that one, each for a moment.
 """
 
 import time
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -25,11 +26,15 @@ def hold(journal: Path) -> AbstractContextManager[None]:
     return held(journal, busy(journal.parent))
 
 
-def require_no_others(root: Path) -> None:
-    """Raise SegError if one of several processes is at work."""
+def require_no_others(root: Path, own: Collection[Path] = ()) -> None:
+    """Raise SegError if one of several processes is at work.
+
+    own   journals of this call, which it holds itself
+    """
     for path in journals_in(root)[1:]:
-        with hold(path):
-            pass
+        if path not in own:
+            with hold(path):
+                pass
 
 
 def require_no_single_call(root: Path) -> None:

@@ -60,9 +60,10 @@ def read_beginning(root: Path) -> dict[str, Any]:
     return begun
 
 
-def require_same(root: Path, now: dict[str, Any]) -> None:
+def require_same(root: Path, now: dict[str, Any], usual: dict[str, Any]) -> None:
     """Raise UsageError if the run in `root` was begun with other settings than these; DataError if none was begun.
 
+    usual   every option at its default: what an older version did, which did not know it yet
     What `now` does not hold is not compared, but for `options`, which it does.
     """
     begun = read_beginning(root)
@@ -75,15 +76,36 @@ def require_same(root: Path, now: dict[str, Any]) -> None:
             raise refusal(root, words, was, given)
     if begun.get("shards") and now.get("shards"):
         _require_same_shards(root, begun["shards"], now["shards"])
-    require_same_options(root, begun.get("options"), now["options"])
+    require_same_options(root, begun.get("options"), now["options"], usual)
 
 
-def require_same_options(root: Path, was: Any, now: dict[str, Any]) -> None:
-    """Raise UsageError if one of the options that are given now had another value."""
+def require_same_options(root: Path, was: Any, now: dict[str, Any], usual: dict[str, Any]) -> None:
+    """Raise UsageError if one of the options that are given now had another value; `usual` as for `require_same`."""
+    if not isinstance(was, dict):
+        return
     now = json.loads(json.dumps(now))
+    was = json.loads(json.dumps(usual)) | was
     for key in now:
-        if key not in _MAY_DIFFER and isinstance(was, dict) and was.get(key) != now[key]:
-            raise refusal(root, key.replace("_", "-"), was.get(key), now[key])
+        if key not in _MAY_DIFFER and was[key] != now[key]:
+            raise refusal(root, key.replace("_", "-"), was[key], now[key])
+
+
+def require_same_pictures(root: Path, pictures: str | None) -> None:
+    """Raise UsageError if the run in `root` was begun with the pictures of another folder: those of the same name would
+    count as predicted.
+
+    pictures   as `Sources.root`
+    """
+    begun = read_beginning(root)
+    if "root" in begun and begun["root"] != pictures:
+        raise UsageError(
+            f"{root}: was begun with what is in {_folder(begun['root'])}, now it is what is in {_folder(pictures)}. To go "
+            "on there, name the same or no sources; to predict these, leave out --continue."
+        )
+
+
+def _folder(pictures: object) -> object:
+    return "no folder" if pictures is None else pictures
 
 
 def _require_same_shards(root: Path, was: Any, now: dict[str, Any]) -> None:

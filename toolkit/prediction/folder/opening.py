@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.errors import SegError, UsageError
 from toolkit.files import new_folder, numbered_folder
-from toolkit.prediction.folder.beginning import options_of
+from toolkit.prediction.folder.beginning import USUAL, options_of
 from toolkit.prediction.folder.fingerprint import checksum_of
 from toolkit.prediction.folder.journal import MERGED, journals_in, read_lines
 from toolkit.prediction.folder.locks import busy, hold, require_no_others, require_no_single_call
@@ -32,7 +32,8 @@ class Begun:
     about    what its manifest says of the call
     done     for each source 1 if it need not be predicted; grows when more of them are found
     before   how many sources were finished when the call came
-    made     by this call
+    made     begun by this call, which may take it back
+    empty    the folder was there before, with nothing in it
     """
 
     root: Path
@@ -40,6 +41,7 @@ class Begun:
     done: bytearray
     before: int
     made: bool
+    empty: bool = False
 
 
 class Opening:
@@ -70,7 +72,7 @@ class Opening:
         if root is None or not (self._request.resume or shard is not None):
             return
         if shard is None:
-            require_same(root, asked)
+            require_same(root, asked, USUAL)
         elif read_manifest(root) is not None:
             share_folder(root, resume=self._request.resume)
             self._require_own(root, shard, asked)
@@ -100,16 +102,17 @@ class Opening:
             require_no_single_call(root)
         return own
 
-    def leave(self, begun: Begun) -> int | None:
+    def leave(self, begun: Begun, *, others_write: bool = False) -> int | None:
         """How many sources are finished in the folder of a run that was not brought to its end.
 
+        others_write   other processes of this call may still be at work: nothing is taken back
         None: it was taken back, for this call made it and nothing was finished.
         """
         lines = (line for path in journals_in(begun.root) for _, line in read_lines(path))
-        if begun.made and all(line.failure is not None for line in lines):
-            take_back(begun.root, self._plan.kinds.all)
+        if begun.made and not others_write and all(line.failure is not None for line in lines):
+            take_back(begun.root, self._plan.kinds.all, was_there=begun.empty)
             return None
-        return sum(standing(begun.root, self._names).done)
+        return sum(standing(begun.root, self._names))
 
     def _join(self, root: Path, shard: Shard, about: dict[str, Any]) -> Begun:
         resume = self._request.resume
@@ -117,11 +120,11 @@ class Opening:
         if read_manifest(root) is None:
             self._note(root, about | {"shards": self._shards})
         self._require_own(root, shard, about)
-        done = standing(root, self._names).done if resume else bytearray(len(self._names))
+        done = standing(root, self._names) if resume else bytearray(len(self._names))
         return Begun(root, about, done, sum(done), made=False)
 
     def _go_on(self, root: Path, about: dict[str, Any], holding: ExitStack) -> Begun:
-        require_same(root, about)
+        require_same(root, about, USUAL)
         with hold(root / MERGED):
             require_no_others(root)
             remove_partial_files_below(root)
@@ -130,7 +133,7 @@ class Opening:
         gather(root, self._names, busy(root))  # not while its file is held: Windows replaces none that is open
         holding.enter_context(hold(root / MERGED))
         require_no_others(root)
-        done = standing(root, self._names).done
+        done = standing(root, self._names)
         # who the work was divided between is needed until it is done: the shards are not to be taken for strangers
         divided = {key: value for key, value in (read_manifest(root) or {}).items() if key == "shards"}
         self._note(root, about | divided)
@@ -138,15 +141,15 @@ class Opening:
 
     def _make(self, about: dict[str, Any], holding: ExitStack) -> Begun:
         out = self._plan.out
+        empty = out is not None and out.exists()
         root = new_folder(out) if out is not None else numbered_folder(RUNS, "predict")
+        holding.enter_context(hold(root / MERGED))  # if another call was first, what is there is its
         try:
-            holding.enter_context(hold(root / MERGED))
             self._note(root, about)
         except SegError:
-            holding.close()
-            take_back(root)
+            take_back(root, was_there=empty)
             raise
-        return Begun(root, about, bytearray(len(self._names)), 0, made=True)
+        return Begun(root, about, bytearray(len(self._names)), 0, made=True, empty=empty)
 
     @property
     def _shards(self) -> dict[str, Any]:
@@ -154,7 +157,7 @@ class Opening:
 
     def _require_own(self, root: Path, shard: Shard, about: dict[str, Any]) -> None:
         """Refuse a shard that is not of the same work, or was begun."""
-        require_same(root, about | {"shards": self._shards})
+        require_same(root, about | {"shards": self._shards}, USUAL)
         if not self._request.resume and any(path.exists() for path in self._share.journals(root)):
             raise UsageError(
                 f"{root}: shard {shard.number}/{shard.of} was begun there already. Go on with it: --continue, or choose "

@@ -63,10 +63,11 @@ def remove_old_partial_files(folders: Iterable[str]) -> None:
                     os.unlink(entry.path)  # noqa: PTH108
 
 
-def take_back(root: Path, kinds: Iterable[str] = ()) -> None:
-    """Take back a folder that this call made and in which nothing was finished.
+def take_back(root: Path, kinds: Iterable[str] = (), *, was_there: bool) -> None:
+    """Take back a folder that this call made, or found empty, and in which nothing was finished.
 
-    kinds   of output, of whose folders all goes: files of pictures that were in work
+    kinds       of output, of whose folders all goes: files of pictures that were in work
+    was_there   it was found empty: it stays
     """
     for kind in kinds:
         shutil.rmtree(root / kind, ignore_errors=True)
@@ -74,4 +75,5 @@ def take_back(root: Path, kinds: Iterable[str] = ()) -> None:
         for path in (*journals_in(root), root / NAME):
             path.unlink(missing_ok=True)
         for folder, _, _ in os.walk(root, topdown=False):
-            Path(folder).rmdir()
+            if not (was_there and folder == os.fspath(root)):
+                Path(folder).rmdir()

@@ -16,38 +16,30 @@ IN_PART = "in-part"
 _LAST = 1 << 62  # a film's own line comes after those of its frames
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How far a run has come.
-
-    done    for each source 1 if it is predicted and its files are there
-    tried   for each source 1 if it is done or has failed
-    """
-
-    done: bytearray
-    tried: bytearray
-
-    @property
-    def is_complete(self) -> bool:
-        return all(self.tried)
+def all_tried(root: Path, names: Sequence[str]) -> bool:
+    """Whether the journals say of each of these sources that it is predicted or has failed; files are not looked at."""
+    left = set(names)
+    for path in journals_in(root):
+        for _, line in read_lines(path):
+            if line.frame is None:
+                left.discard(line.name)
+    return not left
 
 
-def standing(root: Path, names: Sequence[str]) -> Standing:
-    """What the journals say of the sources with these names."""
+def standing(root: Path, names: Sequence[str]) -> bytearray:
+    """For each of these sources 1 if the journals say that it is predicted, and its files are there."""
     index = {name: i for i, name in enumerate(names)}
-    ended, lacking, tried = (bytearray(len(names)) for _ in range(3))
+    ended, lacking = (bytearray(len(names)) for _ in range(2))
     for path in journals_in(root):
         for _, line in read_lines(path):
             i = index.get(line.belongs_to)
             if i is None:
                 continue
             if line.frame is None:
-                tried[i] = 1
                 ended[i] |= line.failure is None
             if not _has_files(root, line):
                 lacking[i] = 1
-    done = bytearray(whole and not incomplete for whole, incomplete in zip(ended, lacking, strict=True))
-    return Standing(done, tried)
+    return bytearray(whole and not incomplete for whole, incomplete in zip(ended, lacking, strict=True))
 
 
 def _has_files(root: Path, line: Line) -> bool:
@@ -89,7 +81,8 @@ def merge(root: Path, names: Sequence[str]) -> None:
     if outdone:
         lost = _with_lost_files(root, paths, index, {i for i, _ in outdone})
         best |= {key: place for key, place in outdone.items() if key[0] not in lost}
-    with ExitStack() as stack, writing(root / MERGED) as merged:
+    # the files are closed before the merged one, which is one of them, is replaced: Windows replaces none that is open
+    with writing(root / MERGED) as merged, ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) if path.exists() else None for path in paths]
         for key in sorted(best):
             number, offset = best[key]
