@@ -83,6 +83,20 @@ def test_nothing_but_predictions(folder: Path) -> None:
     assert not (folder / "voc").exists()
 
 
+def test_what_is_in_two_places_is_not_counted(folder: Path) -> None:
+    """Neither among those taken in nor among those left out."""
+    convert(folder / "in", folder / "voc")
+    for seed, stem in enumerate("abd"):
+        annotated(folder / "other", stem, seed=seed, flags={"predicted": True})
+    report = convert(folder / "other", folder / "voc", update=True)
+    (said,) = [remark.reason for remark in report.remarks if remark.code == "unreviewed"]
+    assert said.startswith("1 of 1 annotations still has the flag 'predicted'")
+    assert (len(report.failures), report.images, report.unreviewed, report.left_out) == (2, 1, 1, 0)
+    annotated(folder / "other", "e", seed=4)
+    report = convert(folder / "other", folder / "voc", update=True, only_reviewed=True)
+    assert (report.ok, report.images, report.unreviewed, report.left_out) == (True, 1, 0, 3)
+
+
 def test_on_the_command_line(folder: Path) -> None:
     assert seg(folder, "convert", "in", "--out", "voc").stderr.count("nobody has looked") == 1
     done = seg(folder, "convert", "in", "--out", "new", "--only-reviewed", "--json")

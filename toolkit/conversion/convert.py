@@ -14,11 +14,11 @@ from typing import Any
 from toolkit.conversion.cluster import dask_executor
 from toolkit.conversion.labelling import settle_labels
 from toolkit.conversion.options import UNLABELLED, DrawOptions, LabelOptions
-from toolkit.conversion.records import Journal, Memory, Record, finish_records, recall
+from toolkit.conversion.records import Journal, Memory, Record, finish_records, is_gone, recall
 from toolkit.conversion.render import Job, Plan, render
 from toolkit.conversion.replace import replacing
 from toolkit.conversion.report import ConvertReport, Totals
-from toolkit.conversion.scan import UNTICK, Scan, in_two_places, nothing_converted, require_source, scan
+from toolkit.conversion.scan import NAME_TAKEN, UNTICK, Scan, in_two_places, nothing_converted, require_source, scan
 from toolkit.conversion.stems import output_stems
 from toolkit.errors import DataError, SegError, UsageError, unknown_name
 from toolkit.files import write_text
@@ -116,7 +116,7 @@ def _refuse(dataset: VocFolder, images: Path | None, unlabelled: str, *, overwri
 
 
 def _leave_out(found: Scan, memory: Memory, source: Path) -> None:
-    """Pictures without an annotation that the dataset has from another folder; of annotations the scan has seen to it."""
+    """Pictures without an annotation that the dataset has from another folder; `scan` has seen to annotations."""
     others = {path: memory.elsewhere.get(path.relative_to(source).as_posix()) for path in found.unlabelled}
     found.failures += [in_two_places(path, other) for path, other in others.items() if other is not None]
     found.unlabelled = [path for path, other in others.items() if other is None]
@@ -157,6 +157,8 @@ def _write_all(
         for job, outcome in zip(jobs, shown(progress, outcomes, "Writing images and masks", len(jobs)), strict=True):
             if outcome.failure is not None:
                 failures.append(outcome.failure)
+                if outcome.failure.code == NAME_TAKEN:  # what the dataset has under that name is not of this folder
+                    del stems[job.source]
                 if strict:
                     raise DataError(str(outcome.failure))
             elif outcome.record is not None:
@@ -197,7 +199,7 @@ def _report(
 
     def count(record: Record) -> None:
         nonlocal gone, stale
-        if not ours.setdefault(record.folder, not Path(record.folder).is_dir()):  # not there: it was moved to here
+        if not ours.setdefault(record.folder, is_gone(Path(record.folder))):  # not there: it was moved to here
             return
         if record.source in coming:
             totals.add(record)
@@ -219,7 +221,7 @@ def _report(
         without_shapes=totals.without_shapes,
         unlabelled=len(found.unlabelled) if skipped else 0,
         gone=gone,
-        unreviewed=len(found.unreviewed) - len(found.left_out),
+        unreviewed=len(found.unreviewed),
         left_out=len(found.left_out),
         not_labelme=tuple(found.not_labelme),
         remarks=(*_unreviewed(plan.source, found, stale), *found.findings, *plan.labelling.findings, *totals.remarks),
@@ -233,9 +235,10 @@ def _unreviewed(source: Path, found: Scan, stale: int) -> list[Finding]:
     stale   those that were left out now, but are in the dataset from before
     """
     findings = []
-    if new := len(found.unreviewed) - len(found.left_out):
+    if new := len(found.unreviewed):
         have = "has" if new == 1 else "have"
-        text = f"{new} of {len(found.annotated)} annotations still {have} the flag '{PREDICTED}': nobody has looked at them."
+        flagged = f"{new} of {len(found.annotated)} annotations still {have} the flag '{PREDICTED}'"
+        text = f"{flagged}: nobody has looked at them."
         findings.append(Finding(str(source), text, f"{UNTICK}, or leave them out: --only-reviewed.", "unreviewed"))
     if stale:
         text = f"{stale} of the annotations that nobody has looked at are in the dataset from before, and stay."

@@ -121,7 +121,7 @@ class PictureFinder:
 
 
 def recorded_file(folder: Path, recorded: str) -> Path | None:
-    """The file at the recorded path as it stands, or with its backslashes turned: both kinds of slashes separate on Windows."""
+    """The file at the recorded path as it stands, or with its backslashes turned: both are slashes on Windows."""
     forward = PureWindowsPath(recorded).as_posix() if "\\" in recorded else recorded
     for name in dict.fromkeys((recorded, forward)):
         if name and _is_picture(os.path.join(folder, name)):
@@ -182,4 +182,5 @@ def _from(folder: Path, picture: Path) -> str:
 def _missing(recorded: str) -> str:
     if not recorded:
         return "imagePath: names no image and none is embedded. Put one of the same name beside it."
-    return f"imagePath: there is no image '{recorded[:200]}'. Put it beside the annotation, or name its folder: --images DIR."
+    way_out = "Put it beside the annotation, or name its folder: --images DIR."
+    return f"imagePath: there is no image '{recorded[:200]}'. {way_out}"

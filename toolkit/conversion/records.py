@@ -2,8 +2,8 @@
 
 While a conversion is at work its lines go to `.unfinished`, so that one that was killed can be finished; the first
 line there names the folder and the stems that were about to be written; each of the others is a record and the
-fingerprint of the mask, which `mask_counts.jsonl` gets and the record, equal for equal input, does not. Files are merged line by line: memory does
-not grow with what a record holds.
+fingerprint of the mask, which `mask_counts.jsonl` gets and the record, equal for equal input, does not. Files are
+merged line by line: memory does not grow with what a record holds.
 """
 
 import csv
@@ -11,7 +11,6 @@ import functools
 import heapq
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -84,7 +83,8 @@ def _record(line: bytes) -> Record:
 class Memory:
     """What a dataset remembers of earlier conversions.
 
-    stems      by (folder, source), also of images that an interrupted conversion was about to write
+    stems      by (folder, source), also of images that an interrupted conversion was about to write, but for those that
+               are recorded from another folder
     digests    by (folder, source), of images that were written
 
     Seen from a folder, by the sources that it may have, too:
@@ -101,29 +101,30 @@ class Memory:
     def seen_from(self, folder: Path) -> "Memory":
         """What came from a folder that is gone counts as from `folder`: it was moved.
 
-        So does a file that is gone, if `folder` holds one of its name; that one is written anew, whatever it holds.
+        So does a file that is gone, if `folder` holds one of its name; that one is written anew, whatever shapes it
+        holds, if it is of the same picture: `render` sees to that.
         """
         here, seen = str(folder.resolve()), Memory()
-        is_standing = functools.cache(os.path.isdir)
+        is_moved = functools.cache(lambda there: is_gone(Path(there)))
         for old, stem in self.stems.items():
             (there, source), new, digest = old, old, self.digests.get(old)
-            if there != here and (here, source) not in self.stems:
-                other = Path(there, source)
-                if not is_standing(there):
-                    seen.followed[source], new = other, (here, source)
+            if there != here and (here, source) not in self.digests:
+                other, moved = Path(there, source), is_moved(there)
+                if moved or (Path(here, source).is_file() and is_gone(other)):
+                    new = here, source
+                    if digest is not None:
+                        seen.followed[source] = other
+                    digest = digest if moved else None
                 elif Path(here, source).is_file():
-                    if _is_gone(other):
-                        seen.followed[source], new, digest = other, (here, source), None
-                    else:
-                        seen.elsewhere[source] = other
+                    seen.elsewhere[source] = other
             seen.stems[new] = stem
             if digest is not None:
                 seen.digests[new] = digest
         return seen
 
 
-def _is_gone(path: Path) -> bool:
-    """Whether there is surely no such file; one that must not be looked at may be there."""
+def is_gone(path: Path) -> bool:
+    """Whether there is surely no such file or folder; one that must not be looked at may be there."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -138,7 +139,9 @@ def recall(dataset: VocFolder) -> Memory:
     memory = Memory()
     for record in read_records(dataset):
         memory.stems[record.key], memory.digests[record.key] = record.stem, record.digest
-    memory.stems = _planned(dataset) | memory.stems
+    owners = {stem: folder for (folder, _), stem in memory.stems.items()}
+    planned = _planned(dataset).items()
+    memory.stems = {key: stem for key, stem in planned if owners.get(stem, key[0]) == key[0]} | memory.stems
     return memory
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from toolkit.conversion.arrange import covering_order, rescaled, unseen
 from toolkit.conversion.labelling import Labelling
 from toolkit.conversion.locate import Annotated
-from toolkit.conversion.options import DrawOptions
+from toolkit.conversion.options import IMAGE_FORMATS, DrawOptions
 from toolkit.conversion.pictures import Picture, compare_with_origin, prepare, read_picture
 from toolkit.conversion.records import Record
-from toolkit.conversion.scan import failure_of
+from toolkit.conversion.scan import failure_of, name_taken
 from toolkit.errors import AnnotationError, DataError, ImageError
 from toolkit.files import write_bytes
 from toolkit.findings import Finding
@@ -96,6 +96,8 @@ def render(job: Job) -> Outcome:
         record = _render(job)
     except DataError as error:
         return Outcome(failure=failure_of(job.path, error))
+    if isinstance(record, Finding):
+        return Outcome(failure=record)
     if record is None or job.plan.dataset is None:
         return Outcome(record)
     return Outcome(record, fingerprint(job.plan.dataset.mask(job.stem)))
@@ -117,12 +119,14 @@ class _Input:
     digest: str
 
 
-def _render(job: Job) -> Record | None:
+def _render(job: Job) -> Record | Finding | None:
     plan, options = job.plan, job.plan.options
     given = _read(job)
     if given.digest == job.digest and plan.dataset is not None and _is_complete(plan.dataset, job.stem, options):
         return None
     picture = prepare(given.data, given.place, given.annotation, options)
+    if job.follows is not None and given.digest != job.digest and not _is_same_picture(job, given, picture):
+        return name_taken(job.path, job.follows)
     shapes = given.shapes
     if options.rescale and given.annotation is not None and given.annotation.size is not None:
         shapes = rescaled(shapes, given.annotation.size, picture.size)
@@ -215,6 +219,24 @@ def _is_complete(dataset: VocFolder, stem: str, options: DrawOptions) -> bool:
     if not dataset.mask(stem).is_file() or dataset.object_mask(stem).is_file() != options.instances:
         return False
     return any((dataset.images / f"{stem}{suffix}").is_file() for suffix in (".jpg", ".png"))
+
+
+def _is_same_picture(job: Job, given: _Input, picture: Picture) -> bool:
+    """Whether it is the one that the dataset has under the stem, in whichever format that was stored, or has lost."""
+    if (dataset := job.plan.dataset) is None:
+        return True
+    paths = [dataset.images / f"{job.stem}{suffix}" for suffix in (".jpg", ".png")]
+    stored = [read_picture(path) for path in paths if path.is_file()]
+    if not stored or picture.data in stored:
+        return True
+    for image_format in IMAGE_FORMATS:
+        options = replace(job.plan.options, image_format=image_format)
+        try:
+            if prepare(given.data, given.place, given.annotation, options).data in stored:
+                return True
+        except ImageError:  # too large for that format, so it was not stored in it
+            continue
+    return False
 
 
 def _write(

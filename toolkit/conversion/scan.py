@@ -20,6 +20,7 @@ from toolkit.voc.layout import IMAGE_SUFFIXES
 
 UNTICK = "Untick it in labelme, in the list Flags, where you have looked"
 """How an annotation stops being a mere prediction."""
+NAME_TAKEN = "name-taken"
 
 
 @dataclass
@@ -31,8 +32,8 @@ class Scan:
     failures       files that cannot be read
     labels         how many shapes have each label; first_seen: where it came first
     unlabelled     pictures without an annotation, sorted by path
-    unreviewed     annotations that still have the flag `predicted`, sorted by path
-    left_out       those of them that are not to be converted, relative to the folder
+    unreviewed     those of `annotated` that still have the flag `predicted`, sorted by path
+    left_out       files that have it and are not to be converted, relative to the folder
     findings       what looked odd about the folder as a whole
     """
 
@@ -92,16 +93,16 @@ def scan(
             item = finder.annotated(
                 path, skim.recorded, skim.named, embedded=skim.embedded, marked=skim.predicted is not None
             )
-            if skim.predicted:
-                found.unreviewed.append(path)
-                if only_reviewed:
-                    left_out.append(path)
-                    continue
+            if skim.predicted and only_reviewed:
+                left_out.append(path)
+                continue
             other = elsewhere.get(path.relative_to(source).as_posix()) if elsewhere else None
             if other is not None:
                 found.failures.append(in_two_places(path, other))
                 continue
             found.annotated.append(item)
+            if skim.predicted:
+                found.unreviewed.append(path)
             for label, count in skim.labels.items():
                 found.labels[label] += count
                 found.first_seen.setdefault(label, path)
@@ -203,6 +204,13 @@ def in_two_places(path: Path, other: Path) -> Finding:
         "convert a folder that holds both folders, with --overwrite."
     )
     return Finding(str(path), text, way_out, "in-two-places", "error")
+
+
+def name_taken(path: Path, other: Path) -> Finding:
+    """The entry of a report for a file that would replace another picture, whose own file is gone."""
+    text = f"its name is taken by another picture, of {other}, which is gone."
+    way_out = "Rename this one, or convert everything anew with --overwrite."
+    return Finding(str(path), text, way_out, NAME_TAKEN, "error")
 
 
 def nothing_converted(failures: Sequence[Finding]) -> DataError:
