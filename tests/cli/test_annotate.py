@@ -14,7 +14,7 @@ import pytest
 from tests.annotations import annotated, content, encoded, picture, shape, write_json
 from tests.cli.program import SEG, environment, seg
 from toolkit.annotating.program import command, find_program
-from toolkit.annotating.session import link_pictures, plan
+from toolkit.annotating.session import changed_since, link_pictures, plan, states, states_astray
 from toolkit.cli.console import typed
 from toolkit.errors import DataError, UsageError
 
@@ -129,6 +129,14 @@ def test_pictures_that_were_moved_since_or_lie_all_over_the_disk(
         write_json(manifest, said | {"root": root})
         with pytest.raises(DataError, match=r"next to the pictures.*seg annotate FOLDER"):
             plan(None)
+    stand_in(tmp_path / "bin", 6)
+    write_json(manifest, said | {"root": str(photos / "gone")})
+    newer = manifest.parent.rename("runs/predict-3")
+    older = predicted(tmp_path, 2)
+    done = run(tmp_path, "--print")
+    assert f"{Path('runs/predict-3')}: newer" in done.stderr and "seg annotate FOLDER" in done.stderr
+    assert str(older / "labelme") in done.stdout
+    newer.rename(manifest.parent)
     strange: tuple[dict[str, object], ...] = (
         {"root": 1},
         {"root": ""},
@@ -305,6 +313,57 @@ def test_what_labelme_saved_elsewhere_is_told(tmp_path: Path) -> None:
     assert "changed" not in done.stdout
 
 
+def test_what_goes_astray_is_seen_without_a_symbolic_link_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One annotation of a prediction; a picture of it that is a hard link; one that is a frame, which cannot."""
+    root = predicted(tmp_path, names=("a",)) / "labelme"
+    beside = tmp_path / "photos" / "a.json"
+    (root / "frame.jpg").write_bytes(encoded(picture()))
+    write_json(root / "frame.json", content([shape()], "frame.jpg"))
+    single = plan(root / "a.json")
+    os.link(tmp_path / "photos" / "a.jpg", root / "a.jpg")
+    for session in (single, plan(root / "a.jpg"), plan(root)):
+        assert states_astray(session) == {}
+        write_json(beside, content([]))
+        assert set(states_astray(session)) == {beside}
+        beside.unlink()
+    (root / "a.jpg").unlink()
+    stand_in(tmp_path / "bin", 5, then=f"pathlib.Path({str(beside)!r}).write_text('{{}}')")
+    single_path = Path("runs/predict-1/labelme/a.json")
+    assert f"{beside}: saved beside the picture, not as {single_path}:" in run(tmp_path, str(single_path)).stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_links_that_lead_back_to_themselves_are_no_pictures(tmp_path: Path) -> None:
+    root = predicted(tmp_path, names=("a", "b")) / "labelme"
+    (root / "loop.jpg").symlink_to("loop.jpg")
+    write_json(root / "b.json", content([shape()], "loop.jpg"))
+    session = plan(root)
+    assert session.lost == (root / "b.json",)
+    link_pictures(session.links)
+    assert states_astray(session) == {}
+
+
+@pytest.mark.parametrize("which", ["a.jpg", "a.json", ""])
+def test_only_annotations_of_what_was_opened_count_as_changed(tmp_path: Path, which: str) -> None:
+    mine = tmp_path / "mine"
+    annotated(mine, "a")
+    session = plan(mine / which)
+    before = states(session)
+    write_json(mine / "a.json", content([], "a.jpg"))
+    annotated(mine / "sub", "b")
+    write_json(mine / "package.json", {"name": "an app"})
+    (mine / "c.json").write_text("{", encoding="utf-8")
+    assert set(changed_since(session, before)) == {mine / "a.json"} | (set() if which else {mine / "sub" / "b.json"})
+
+
+def test_a_single_picture_without_an_annotation_gets_one(tmp_path: Path) -> None:
+    (tmp_path / "a.b.jpg").write_bytes(encoded(picture()))
+    session = plan(tmp_path / "a.b.jpg")
+    before = states(session)
+    write_json(tmp_path / "a.b.json", content([], "a.b.jpg"))
+    assert changed_since(session, before) == [tmp_path / "a.b.json"]
+
+
 def test_so_many_labels_that_labelme_takes_them_from_a_file_only(tmp_path: Path) -> None:
     labels = [f"class number {number}" for number in range(40)] + ["red, round"]
     (tmp_path / "list.yaml").write_text("".join(f"- {label}\n" for label in labels), encoding="utf-8")
@@ -367,6 +426,10 @@ def test_nothing_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     write_json(Path("runs/predict-1/manifest.json"), {"seg": "1"})
     with pytest.raises(DataError, match="--save labelme"):
         plan(Path("runs/predict-1"))
+    write_json(Path("runs/train-1/manifest.json"), {"seg": "1"})
+    Path("runs/train-1/config.yaml").touch()
+    with pytest.raises(DataError, match=r"is a training run.*seg predict PICTURES --run runs.train-1 --save labelme"):
+        plan(Path("runs/train-1"))
     Path("text.csv").touch()
     with pytest.raises(UsageError, match="neither a picture nor an annotation"):
         plan(Path("text.csv"))

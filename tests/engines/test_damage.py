@@ -20,11 +20,12 @@ from tests.runs.checkpoints import tiny_checkpoint
 from toolkit.data.preprocess import Preprocess
 from toolkit.engines import onnx_file
 from toolkit.engines.base import ModelCard
-from toolkit.engines.naming import main_of
+from toolkit.engines.naming import companions_of, main_of
 from toolkit.engines.opening import load_writer, open_engine
 from toolkit.errors import CheckpointError, RunError, SegError
 from toolkit.labels.classmap import ClassMap
 from toolkit.models.base import SegmentationModel
+from toolkit.prediction.folder.fingerprint import checksum_of
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -220,6 +221,31 @@ def test_what_belongs_to_a_model_is_told_by_its_name() -> None:
         (".bin", None),
     ):
         assert main_of(Path("x", name)) == (main and Path("x", main))
+
+
+@pytest.mark.parametrize(
+    ("main", "others"),
+    [
+        ("a.onnx", ("a.onnx.data",)),
+        ("A.XML", ("A.bin",)),
+        ("a.ncnn.param", ("a.ncnn.bin", "a.ncnn.json")),
+        ("a.param", ("a.ncnn.bin", "a.ncnn.json")),
+        ("A.Ncnn.PARAM", ("A.ncnn.bin", "A.ncnn.json")),
+        ("a.bin.safetensors", ()),
+    ],
+)
+def test_other_weights_make_another_model(tmp_path: Path, main: str, others: tuple[str, ...]) -> None:
+    """Whatever other programs, or people, call the files; a run of predictions is gone on with by this sum."""
+    path = tmp_path / main
+    path.touch()
+    assert companions_of(path) == tuple(tmp_path / name for name in others)
+    sums = {checksum_of(path)}
+    for other in others:
+        (tmp_path / other).write_bytes(b"1")
+        sums.add(checksum_of(path))
+        found = main_of(tmp_path / other)
+        assert found is not None and found.samefile(path)
+    assert len(sums) == 1 + len(others)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.xml", "model.ncnn.param"])

@@ -22,7 +22,8 @@ from toolkit.models.base import SegmentationModel
 pytest.importorskip("ncnn")
 pytest.importorskip("pnnx")
 
-from toolkit.engines.ncnn_engine import card_of, checksums, open_model, weights_of
+from toolkit.engines.naming import weights_of
+from toolkit.engines.ncnn_engine import card_of, checksums, open_model
 from toolkit.engines.ncnn_file import write
 
 NAMES = ("_background_", "Straße", "木")

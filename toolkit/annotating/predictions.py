@@ -1,28 +1,33 @@
 """Which folders are predictions, where their annotations lie, and what runs know of labels."""
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from toolkit.errors import DataError
-from toolkit.files import read_file
-from toolkit.runs.folder import RUNS
+from toolkit.runs.folder import RUNS, RunFolder, numbered_runs
+from toolkit.runs.manifest import MANIFEST, read_manifest
 
-MANIFEST = "manifest.json"
 ANNOTATIONS = "labelme"
 """The subfolder of a prediction in which its annotations lie."""
-_LARGEST_MANIFEST = 1 << 30
-_NUMBERED = re.compile(r"(train|predict)-\d+")
 
 
-def newest_prediction() -> Path:
-    """The `runs/predict-N` with the highest N that wrote annotations. Raises DataError if there is none."""
-    numbered = [(int(number), path) for path in RUNS.glob("predict-*") if (number := path.name[8:]).isdecimal()]
-    for _, path in sorted(numbered, reverse=True):
+def newest_prediction() -> tuple[Path, tuple[Path, ...]]:
+    """The `runs/predict-N` with the highest N whose annotations are there, and those above it whose pictures are gone.
+
+    Raises DataError if there is none.
+    """
+    gone: list[Path] = []
+    for path in numbered_runs("predict"):
         if (path / ANNOTATIONS).is_dir() or _next_to_pictures(path) is not None:
-            return path
+            try:
+                annotations_of(path)
+            except DataError:
+                gone.append(path)
+            else:
+                return path, tuple(gone)
+    if gone:
+        annotations_of(gone[0])  # says what is wrong with it
     raise DataError(
         f"no prediction with annotations in {RUNS}. Make one with: seg predict PICTURES --save labelme; or name a folder."
     )
@@ -37,6 +42,11 @@ def annotations_of(prediction: Path) -> Path:
     if own.is_dir():
         return own
     folder = _next_to_pictures(prediction)
+    if folder is None and RunFolder(prediction).config.is_file():
+        raise DataError(
+            f"{prediction}: is a training run, which holds no annotations. Predict with it, then open those: "
+            f"seg predict PICTURES --run {prediction} --save labelme; seg annotate"
+        )
     if folder is None:
         raise DataError(f"{prediction}: holds no annotations. Predict once more with: --save labelme")
     # the pictures were moved, or come from all over the disk
@@ -50,7 +60,7 @@ def annotations_of(prediction: Path) -> Path:
 
 def runs_with_classes() -> Iterator[tuple[Path, object]]:
     """The manifest and the classes of each training run and prediction in `runs/`, the newest first."""
-    found = [path / MANIFEST for path in RUNS.glob("*") if _NUMBERED.fullmatch(path.name)]
+    found = [path / MANIFEST for kind in ("train", "predict") for path in numbered_runs(kind)]
     dated = [(path.stat().st_mtime_ns, path) for path in found if path.is_file()]
     for _, path in sorted(dated, reverse=True):
         manifest = read_manifest(path.parent)
@@ -67,18 +77,6 @@ def prediction_of(folder: Path) -> Path | None:
         if (at == parent / ANNOTATIONS or parent / ANNOTATIONS in at.parents) and read_manifest(parent) is not None:
             return parent
     return None
-
-
-def read_manifest(folder: Path) -> dict[str, object] | None:
-    """What a prediction says of itself; None if the folder is none."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    try:
-        values = json.loads(read_file(path, _LARGEST_MANIFEST, DataError))
-    except (DataError, ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) and "seg" in values else None
 
 
 def _next_to_pictures(prediction: Path) -> Path | None:

@@ -3,23 +3,22 @@
 labelme is told a folder of pictures and finds the annotation of `sub/x.jpg` as `sub/x.json` beside it. With `--output`
 it looks in another folder, but up to 7.8 by the picture's name alone, whatever its subfolder, and then opens and
 saves one picture's shapes with another. So predictions, whose pictures lie elsewhere and in trees, get a link to each
-picture beside its annotation: every labelme since 5 opens those. What it saves by itself, though, without being asked to,
-goes up to 7.8 to `x.json` beside the picture that the annotation names, where no prediction is looked for and where a
-person's own annotation may lie: it has to be asked, then.
+picture beside its annotation: every labelme since 5 opens those. What it saves by itself, though, without being asked
+to, goes up to 7.8 to `x.json` beside the picture that the annotation names, where no prediction is looked for and where
+a person's own annotation may lie: it has to be asked, then.
 """
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from toolkit.annotating.predictions import (
-    MANIFEST,
     annotations_of,
     newest_prediction,
     prediction_of,
-    read_manifest,
     runs_with_classes,
 )
 from toolkit.errors import AnnotationError, DataError, UsageError
@@ -28,6 +27,7 @@ from toolkit.labels.annotation import clean_label
 from toolkit.labels.classmap import BACKGROUND_LABEL, IGNORE_LABEL, ClassMap
 from toolkit.labels.labellist import read_label_list
 from toolkit.labels.labelme import is_annotation_file, read_labelme
+from toolkit.runs.manifest import MANIFEST, read_manifest
 from toolkit.voc.layout import DEFAULT_ROOT, IMAGE_SUFFIXES
 
 
@@ -43,6 +43,7 @@ class Session:
     lost          annotations without a picture of their name beside them, which labelme will not show
     full_names    annotations named after their picture with its suffix, `x.png.json`, which not every labelme finds
     ask_to_save   annotations name pictures that lie elsewhere: labelme is not to save by itself
+    gone          predictions newer than the one that is opened, whose pictures are not where they were
     """
 
     path: Path
@@ -54,11 +55,27 @@ class Session:
     lost: tuple[Path, ...] = ()
     full_names: tuple[Path, ...] = ()
     ask_to_save: bool = False
+    gone: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
         """Where labelme will save."""
         return self.output or (self.path.parent if self.path.is_file() else self.path)
+
+    @cached_property
+    def astray(self) -> frozenset[Path]:
+        """Where labelme saves if it is set to save by itself: beside pictures elsewhere. To be asked for after linking."""
+        if not self.ask_to_save:
+            return frozenset()
+        pictures = [self.path] if self.path.is_file() else files_below(self.path, IMAGE_SUFFIXES)
+        links = {path.with_suffix(""): path for path in pictures if path.is_symlink()}
+        behind = [Path(os.path.realpath(link)) for link in links.values()]
+        # reading annotations takes longer than following links; copies, hard links and a single annotation need it
+        unlinked = (path for path in _expected(self) if path.with_suffix("") not in links)
+        named = [picture for path in unlinked if (picture := _picture_of(path)) is not None]
+        return frozenset(picture.with_suffix(".json") for picture in (*behind, *named)) - {
+            Path(os.path.realpath(path)) for path in self.annotations
+        }
 
 
 def plan(where: Path | None, labels: Path | None = None) -> Session:
@@ -66,7 +83,10 @@ def plan(where: Path | None, labels: Path | None = None) -> Session:
 
     Nothing is written. Raises DataError if there is nothing to open, UsageError if labelme could not open it.
     """
-    root = where if where is not None else newest_prediction()
+    if where is None:
+        root, gone = newest_prediction()
+        return replace(plan(root, labels), gone=gone)
+    root = where
     if root.name == MANIFEST and root.is_file() and read_manifest(root.parent) is not None:
         root = root.parent
     if root.is_file():
@@ -137,14 +157,33 @@ def link_pictures(links: Iterable[tuple[Path, Path]]) -> int:
 
 
 def states(session: Session) -> dict[Path, tuple[int, int]]:
-    """Time and size of each annotation where labelme saves, by which a changed one is told."""
-    return _states(files_below(session.folder, (".json",)))
+    """Time and size of each file that labelme may save as it is meant to, by which a changed one is told."""
+    return _states(_expected(session) if session.path.is_file() else files_below(session.folder, (".json",)))
 
 
 def states_astray(session: Session) -> dict[Path, tuple[int, int]]:
     """The same of those beside pictures elsewhere, where labelme saves if it is set to save by itself."""
-    links = (path for path in files_below(session.folder, IMAGE_SUFFIXES) if path.is_symlink())
-    return _states(link.resolve().with_suffix(".json") for link in links) if session.ask_to_save else {}
+    return _states(session.astray)
+
+
+def changed_since(session: Session, before: dict[Path, tuple[int, int]]) -> list[Path]:
+    """The annotations that are not as they were in `before`, of `states`. JSON of other programs does not count."""
+    now = states(session)
+    return [path for path, state in now.items() if before.get(path) != state and _is_annotation(path)]
+
+
+def _expected(session: Session) -> tuple[Path, ...]:
+    """The annotations that are there, and those that a single picture may get."""
+    if not session.path.is_file() or session.annotations:
+        return session.annotations
+    return session.path.with_suffix(".json"), session.path.with_name(f"{session.path.name}.json")
+
+
+def _is_annotation(path: Path) -> bool:
+    try:
+        return is_annotation_file(path) and read_labelme(path, images=False) is not None
+    except AnnotationError:
+        return False
 
 
 def _states(paths: Iterable[Path]) -> dict[Path, tuple[int, int]]:
@@ -167,7 +206,7 @@ def _picture_of(annotation: Path) -> Path | None:
     if read is None or not read.recorded:
         return None
     try:
-        picture = (annotation.parent.resolve() / read.recorded.replace("\\", "/")).resolve()
+        picture = Path(os.path.realpath(annotation.parent / read.recorded.replace("\\", "/")))
         there = picture.is_file()
     except (OSError, ValueError):
         return None

@@ -37,7 +37,7 @@ def annotate(
     """Open labelme with the dataset's labels, to annotate pictures or to correct predictions."""
     spare_blas_threads()
     from toolkit.annotating import program
-    from toolkit.annotating.session import link_pictures, plan, states, states_astray
+    from toolkit.annotating.session import changed_since, link_pictures, plan, states, states_astray
 
     labelme = program.find_program()
     session = plan(where, labels)
@@ -59,12 +59,13 @@ def annotate(
         complain(f"labelme opens {session.path}: {count} annotation{'' if count == 1 else 's'}, {offered}")
         before, before_astray = states(session), states_astray(session)
         program.start(words)
-    changed = [path for path, state in states(session).items() if before.get(path) != state]
+    changed = changed_since(session, before)
     astray = [path for path, state in states_astray(session).items() if before_astray.get(path) != state]
     if astray:
+        meant = f"as {session.path}" if session.path in session.annotations else f"in {session.folder}"
         complain(
             f"warning: {astray[0]}{f' and {len(astray) - 1} more' if len(astray) > 1 else ''}: saved beside the picture, "
-            f"not in {session.folder}: labelme was set to save automatically. Switch that off in its menu File or in "
+            f"not {meant}: labelme was set to save automatically. Switch that off in its menu File or in "
             "its settings."
         )
     if changed:
@@ -77,6 +78,11 @@ def _warn(session: "Session", labelme: str, *, any_label: bool) -> None:
     """Say what labelme will not show, and where it will take any label."""
     from toolkit.annotating import program
 
+    if session.gone:
+        complain(
+            f"warning: {', '.join(map(str, session.gone[:3]))}: newer, but the pictures next to which the annotations lie "
+            "are not where they were. Name their folder to open them: seg annotate FOLDER"
+        )
     if session.lost:
         more = f", nor beside {len(session.lost) - 1} others" if len(session.lost) > 1 else ""
         complain(f"warning: {session.lost[0]}: no picture of that name is beside it{more}: labelme will not show it.")

@@ -18,20 +18,38 @@ def format_of(path: Path) -> str | None:
     return next((entry for entry in FORMATS if name.endswith(ends_of(entry))), None)
 
 
+def companions_of(main: Path) -> tuple[Path, ...]:
+    """The other files of an exported model, be they there or not, that with the weights first. Of a checkpoint: none.
+
+    The end of `main`'s name may be in any case and one of its format's `others`: those of NAME.param are called
+    NAME.ncnn.bin and NAME.ncnn.json, as those of NAME.ncnn.param are.
+    """
+    kind = format_of(main)
+    if kind is None:
+        return ()
+    length = next(len(end) for end in ends_of(kind) if main.name.lower().endswith(end))
+    return tuple(main.with_name(main.name[:-length] + end) for end in FORMATS.entry(kind).companions)
+
+
+def weights_of(main: Path) -> Path:
+    """Where an .xml or .param file's weights are, and those of an .onnx file if they did not fit into it."""
+    return companions_of(main)[0]
+
+
 def main_of(path: Path) -> Path | None:
-    """The file that is named instead of `path` if that is a companion of it: NAME.xml of NAME.bin. None: it is none."""
+    """The file that is named instead of `path` if that is a companion of it: NAME.xml of NAME.bin. None: it is none.
+
+    That which is there, of whatever case; else that which `seg export` would have written.
+    """
     if format_of(path) is not None:
         return None
     ends = [(end, FORMATS.entry(name).suffix) for name in FORMATS for end in FORMATS.entry(name).companions]
     for end, suffix in sorted(ends, key=lambda pair: -len(pair[0])):  # .ncnn.bin before .bin
         if path.name.lower().endswith(end) and len(path.name) > len(end):
-            return path.with_name(path.name[: -len(end)] + suffix)
+            usual = path.with_name(path.name[: -len(end)] + suffix)
+            others = [] if usual.is_file() else [file for file in path.parent.glob("*") if path in companions_of(file)]
+            return min(others, default=usual)
     return None
-
-
-def weights_of(path: Path) -> Path:
-    """Where an .xml file's weights are, and those of an .onnx file if they did not fit into it."""
-    return path.with_suffix(".bin") if path.suffix.lower() == ".xml" else path.with_name(f"{path.name}.data")
 
 
 def refuse_companion(path: Path) -> None:

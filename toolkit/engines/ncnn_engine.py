@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from toolkit.engines.base import Engine, ModelCard
-from toolkit.engines.naming import require_beside
+from toolkit.engines.naming import companions_of, require_beside, weights_of
 from toolkit.engines.precision import settle_precision
 from toolkit.errors import CheckpointError, RunError, UsageError
 from toolkit.files import read_file
@@ -104,18 +104,9 @@ def compute(net: ncnn.Net, image: torch.Tensor, into: torch.Tensor) -> tuple[int
     return tuple(found.shape)
 
 
-def weights_of(param: Path) -> Path:
-    """NAME.ncnn.bin. OpenVINO calls its weights NAME.bin: both may lie in one folder."""
-    return _beside(param, ".ncnn.bin")
-
-
 def card_of(param: Path) -> Path:
     """NAME.ncnn.json"""
-    return _beside(param, ".ncnn.json")
-
-
-def _beside(param: Path, suffix: str) -> Path:
-    return param.with_name(param.name.removesuffix(".param").removesuffix(".ncnn") + suffix)
+    return companions_of(param)[1]
 
 
 def checksums(text: bytes, weights: bytes) -> dict[str, int]:

@@ -17,7 +17,8 @@ import torch
 
 from toolkit.engines import ncnn_probe
 from toolkit.engines.base import ModelCard
-from toolkit.engines.ncnn_engine import card_of, checksums, weights_of
+from toolkit.engines.naming import weights_of
+from toolkit.engines.ncnn_engine import card_of, checksums
 from toolkit.engines.network import Network
 from toolkit.engines.outcome import short
 from toolkit.engines.placing import placing

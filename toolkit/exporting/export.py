@@ -56,9 +56,9 @@ def export(
     allow_code     import and run the model's own code, if it is one of `py:module:callable`
 
     Each file is opened again, computed in fp32 (int8: in int8) and compared with PyTorch in fp32. One that gives too
-    many pixels another class is not kept, see `ExportOptions.tolerance`; the others are. Raises RunError for such a one or for a model that the format
-    cannot express, UsageError for what contradicts itself or a file that is there, CheckpointError if the checkpoint
-    cannot be used, DataError if there is no picture where one is needed.
+    many pixels another class is not kept, see `ExportOptions.tolerance`; the others are. Raises RunError for such a one
+    or for a model that the format cannot express, UsageError for what contradicts itself or a file that is there,
+    CheckpointError if the checkpoint cannot be used, DataError if there is no picture where one is needed.
     """
     checkpoint = find_checkpoint(run, weights)
     config = Checkpoint.load(checkpoint).config

@@ -9,13 +9,14 @@ from toolkit.engines import ENGINES
 from toolkit.engines.precision import require_precision
 from toolkit.errors import CheckpointError, DataError, UsageError
 from toolkit.prediction.folder.beginning import as_begun
-from toolkit.prediction.folder.manifest import read_manifest, require_same_pictures
+from toolkit.prediction.folder.manifest import require_same_pictures
 from toolkit.prediction.kinds import LABELME, Kinds, require_kinds
 from toolkit.prediction.options import require_frames
 from toolkit.prediction.request import PredictRequest
 from toolkit.prediction.share import Shard
 from toolkit.prediction.sources import Sources, find_sources
-from toolkit.runs.folder import RUNS, RunFolder
+from toolkit.runs.folder import RUNS, RunFolder, numbered_runs
+from toolkit.runs.manifest import read_manifest
 
 _DEVICE = re.compile(r"auto|cpu|mps|npu|[0-9]{1,3}|(cuda|gpu)([:.][0-9]{1,3})?", re.IGNORECASE)
 
@@ -123,10 +124,7 @@ def _require_empty(path: Path) -> None:
 
 
 def _newest_unfinished() -> Path:
-    numbered = [
-        (int(match[1]), path) for path in RUNS.glob("predict-*") if (match := re.fullmatch(r"predict-(\d+)", path.name))
-    ]
-    for _, path in sorted(numbered, reverse=True):
+    for path in numbered_runs("predict"):
         values = read_manifest(path)
         if values is not None and values.get("finished") is False:
             return path

@@ -9,12 +9,13 @@ import msgspec
 from toolkit.engines import ENGINES
 from toolkit.engines.precision import PRECISIONS
 from toolkit.errors import DataError, UsageError
-from toolkit.prediction.folder.manifest import NAME, read_beginning, refusal, require_same_options
+from toolkit.prediction.folder.manifest import read_beginning, refusal, require_same_options
 from toolkit.prediction.kinds import DEFAULT_OF_FILMS, DEFAULT_SAVE
 from toolkit.prediction.options import PredictOptions
 from toolkit.prediction.request import PredictRequest
 from toolkit.prediction.sources import STANDARD_INPUT
 from toolkit.prediction.writers.options import WriteOptions
+from toolkit.runs.manifest import MANIFEST
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ def _made(root: Path, kind: type[T], values: dict[str, Any], names: tuple[str, .
     try:
         return msgspec.convert({name: values[name] for name in names if name in values}, kind)
     except (msgspec.ValidationError, UsageError) as error:
-        raise DataError(f"{root}: its {NAME} is damaged: {str(error).rstrip('.')}. Choose another --out.") from None
+        raise DataError(f"{root}: its {MANIFEST} is damaged: {str(error).rstrip('.')}. Choose another --out.") from None
 
 
 def _engine_of(begun: dict[str, Any], request: PredictRequest, root: Path) -> tuple[str, str]:

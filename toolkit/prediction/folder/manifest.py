@@ -7,10 +7,9 @@ from typing import Any
 
 import toolkit
 from toolkit.errors import DataError, UsageError
-from toolkit.files import read_file, write_text
+from toolkit.files import write_text
+from toolkit.runs.manifest import MANIFEST, read_manifest
 
-NAME = "manifest.json"
-_LARGEST = 1 << 30
 _MAY_DIFFER = ("batch",)
 """Options that change how quickly a run goes, and of what it writes the last digits at most: a batch that the memory does
 not hold must not be the end of a run."""
@@ -23,21 +22,9 @@ _WORDS = {
 }
 
 
-def read_manifest(root: Path) -> dict[str, Any] | None:
-    """What the file says; None if there is none or it is none of ours."""
-    path = root / NAME
-    if not path.is_file():
-        return None
-    try:
-        values = json.loads(read_file(path, _LARGEST, DataError))
-    except (DataError, ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) and "seg" in values else None
-
-
 def is_result(folder: str) -> bool:
     """Whether `seg predict` wrote its results into this folder."""
-    path = os.path.join(folder, NAME)  # noqa: PTH118
+    path = os.path.join(folder, MANIFEST)  # noqa: PTH118
     if not os.path.isfile(path):  # noqa: PTH113  (of each folder of a large tree)
         return False
     values = read_manifest(Path(folder))
@@ -47,7 +34,7 @@ def is_result(folder: str) -> bool:
 def write_manifest(root: Path, values: dict[str, Any]) -> None:
     """Write the file, atomically."""
     text = json.dumps({"seg": toolkit.__version__, **values}, indent=2, ensure_ascii=False)
-    write_text(root / NAME, f"{text}\n")
+    write_text(root / MANIFEST, f"{text}\n")
 
 
 def read_beginning(root: Path) -> dict[str, Any]:
@@ -55,7 +42,7 @@ def read_beginning(root: Path) -> dict[str, Any]:
     begun = read_manifest(root)
     if begun is None or "checksum" not in begun:
         raise DataError(
-            f"{root}: nothing to go on with: {NAME} is missing or of an older version. Choose another --out."
+            f"{root}: nothing to go on with: {MANIFEST} is missing or of an older version. Choose another --out."
         )
     return begun
 

@@ -12,7 +12,7 @@ from toolkit.prediction.folder.beginning import USUAL, options_of
 from toolkit.prediction.folder.fingerprint import checksum_of
 from toolkit.prediction.folder.journal import MERGED, journals_in, read_lines
 from toolkit.prediction.folder.locks import busy, hold, require_no_others, require_no_single_call
-from toolkit.prediction.folder.manifest import read_manifest, require_same, write_manifest
+from toolkit.prediction.folder.manifest import require_same, write_manifest
 from toolkit.prediction.folder.outfolder import (
     remove_old_partial_files,
     remove_partial_files_below,
@@ -23,6 +23,7 @@ from toolkit.prediction.folder.standing import gather, standing
 from toolkit.prediction.plan import Plan
 from toolkit.prediction.share import Shard, Share
 from toolkit.runs.folder import RUNS
+from toolkit.runs.manifest import read_manifest
 
 
 @dataclass(frozen=True)

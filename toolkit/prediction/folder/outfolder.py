@@ -10,7 +10,7 @@ from pathlib import Path
 
 from toolkit.errors import SegError, UsageError
 from toolkit.prediction.folder.journal import MERGED, journals_in
-from toolkit.prediction.folder.manifest import NAME, read_manifest
+from toolkit.runs.manifest import MANIFEST, read_manifest
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{16}\.partial")
 _SURELY_LEFT = 600.0  # seconds; writing a labelme file takes a hundredth of one
@@ -72,7 +72,7 @@ def take_back(root: Path, kinds: Iterable[str] = (), *, was_there: bool) -> None
     for kind in kinds:
         shutil.rmtree(root / kind, ignore_errors=True)
     with contextlib.suppress(OSError):
-        for path in (*journals_in(root), root / NAME):
+        for path in (*journals_in(root), root / MANIFEST):
             path.unlink(missing_ok=True)
         for folder, _, _ in os.walk(root, topdown=False):
             if not (was_there and folder == os.fspath(root)):
