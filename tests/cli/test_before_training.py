@@ -55,6 +55,8 @@ def test_preview_is_drawn_beside_the_runs_and_never_over_a_file(tmp_path: Path) 
     assert done.stdout.strip() == "runs/preview-5/preview.jpg"
     with Image.open(tmp_path / "runs/preview-5/preview.jpg") as drawn:
         assert drawn.width > 5 * 64 and drawn.height > 3 * 64
+    told = seg(tmp_path, "train", "voc", "--size", "64", "--preview", "--out", "sheet.png", "--json").stdout
+    assert json.loads(told) == {"preview": "sheet.png"} and (tmp_path / "sheet.png").is_file()
     mine = tmp_path / "mine.png"
     mine.write_bytes(b"mine")
     done = seg(tmp_path, "train", "voc", "--preview", "--out", "mine.png", code=2)

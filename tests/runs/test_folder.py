@@ -64,6 +64,8 @@ def test_only_a_folder_with_a_config_is_a_run() -> None:
     make("train-1")
     with pytest.raises(DataError, match="not a training run"):
         RunFolder.existing(Path("runs/train-1"))
+    with pytest.raises(DataError, match="runs/train-9: not a training run: there is no such folder"):
+        RunFolder.existing(Path("runs/train-9"))
     Path("runs/train-1/config.yaml").touch()
     assert RunFolder.existing(Path("runs/train-1")).best == Path("runs/train-1/weights/best.safetensors")
 

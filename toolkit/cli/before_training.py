@@ -28,7 +28,7 @@ def rehearse_training(config: TrainConfig, *, as_json: bool) -> None:
     show(f"in all:     about {duration(found.seconds)} for {found.config['epochs']} epochs")
 
 
-def preview_training(config: TrainConfig, out: Path | None) -> None:
+def preview_training(config: TrainConfig, out: Path | None, *, as_json: bool = False) -> None:
     """Draw augmented samples, exactly those that training will see, into `out`, which must not exist."""
     from toolkit.data.augment import augment_by_name
     from toolkit.data.dataset import VocSamples
@@ -51,4 +51,7 @@ def preview_training(config: TrainConfig, out: Path | None) -> None:
     classes = classes_of(count_masks(folder, samples.stems, workers=None, progress=progress), progress)
     path = out if out is not None else numbered_folder(RUNS, "preview") / "preview.jpg"
     draw_preview(samples, Preprocess(size=config.size, upscale=config.upscale), augment, config.seed, classes, path)
-    show(str(path))
+    if as_json:
+        show_json({"preview": str(path)})
+    else:
+        show(str(path))

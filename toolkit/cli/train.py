@@ -84,7 +84,7 @@ def train(
             folder.read_list(side, chosen.fold)
 
     if chosen is not None and preview:
-        preview_training(chosen, out)
+        preview_training(chosen, out, as_json=as_json)
         return
     devices = _devices(chosen if chosen is not None else TrainConfig.read(RunFolder.existing(Path(run or ".")).config))
     if devices > 1:

@@ -62,7 +62,8 @@ class RunFolder:
         """A run that was made before. Raises DataError if the folder is none."""
         run = cls(path)
         if not run.config.is_file():
-            raise DataError(f"{path}: not a training run: needs config.yaml and weights. Runs are in {RUNS}.")
+            why = "needs config.yaml and weights" if path.exists() else "there is no such folder"
+            raise DataError(f"{path}: not a training run: {why}. Runs are in {RUNS}.")
         return run
 
     @classmethod
