@@ -72,20 +72,28 @@ def keep_as(path: Path, name: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(path: Path, message: str) -> Iterator[None]:
+def held(path: Path, message: str, *, passing: bool = False) -> Iterator[None]:
     """Hold a lock file while the block runs. Raises SegError with `message` if another process holds it.
+
+    passing   the file is there for nothing else, and goes with the block
 
     The system lets go of it when a process ends, however that comes about; processes forked from it do not hold it.
     """
+    if fcntl is None and passing:  # nothing is locked there, see below
+        yield
+        return
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise SegError(f"{path}: cannot be written: {error.strerror or error}.") from error
+        raise SegError(
+            f"{path}: cannot be written: {error.strerror or error}. Free space or choose another folder."
+        ) from error
     if fcntl is None:  # nothing is locked there, and a file that is open could be neither replaced nor removed
         os.close(descriptor)
         yield
         return
     _HELD.add(descriptor)
+    got_it = False
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,11 +101,25 @@ def held(path: Path, message: str) -> Iterator[None]:
             raise SegError(message) from None
         except OSError:
             pass  # a file system without locks
+        if passing and not _is_open_as(path, descriptor):  # who held it has just removed it, the next one has another
+            raise SegError(message)
+        got_it = True
         yield
     finally:
         if descriptor in _HELD:  # not so in a forked process that comes by here
             _HELD.remove(descriptor)
+            if passing and got_it:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
             os.close(descriptor)
+
+
+def _is_open_as(path: Path, descriptor: int) -> bool:
+    """Whether the open file still has that name."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _let_go() -> None:

@@ -1,6 +1,9 @@
 """What stays on the disk when a conversion fails, is interrupted, or is done again."""
 
+import json
 import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,8 @@ import pytest
 from tests.cli.program import SAMPLE
 from toolkit.conversion.convert import convert
 from toolkit.errors import DataError, DatasetError, SegError
-from toolkit.files import write_bytes
-from toolkit.progress import Progress
+from toolkit.files import fcntl, held, write_bytes
+from toolkit.progress import SILENT, Progress
 from toolkit.splitting.split import split
 from toolkit.voc.folder import VocFolder
 
@@ -142,3 +145,159 @@ def test_nothing_is_added_to_a_dataset_without_background(source: Path, tmp_path
     with pytest.raises(DataError, match=r"class_names\.txt: class 0 is 'sky'"):
         convert(source, out, update=True)
     assert content(out) == before
+
+
+def again(source: Path, out: Path, how: str, progress: Progress = SILENT) -> None:
+    convert(source, out, overwrite=how == "overwrite", update=how == "update", progress=progress)
+
+
+class Meanwhile(Progress):
+    """Does something else once, when the first image of a stage has been done."""
+
+    def __init__(self, stage: str, act: Callable[[], None]) -> None:
+        self.stage, self.act, self.now = stage, act, ""
+
+    def begin(self, what: str, total: int | None) -> None:
+        self.now = what
+
+    def advance(self, note: str = "") -> None:
+        if self.now.startswith(self.stage):
+            self.stage = "-"
+            self.act()
+
+
+@pytest.mark.skipif(fcntl is None, reason="nothing is locked on this system")
+@pytest.mark.parametrize("stage", ["Reading", "Writing"])
+@pytest.mark.parametrize("how", ["overwrite", "update"])
+def test_second_conversion_is_refused_and_harms_nothing(source: Path, tmp_path: Path, stage: str, how: str) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    convert(source, whole)
+    convert(source, out)
+    refused: list[str] = []
+
+    def another() -> None:
+        for way in ("overwrite", "update"):
+            with pytest.raises(SegError) as caught:
+                again(source, out, way)
+            refused.append(str(caught.value))
+
+    again(source, out, how, Meanwhile(stage, another))
+    assert refused == [f"another seg convert is writing {out}. Wait for it or stop it."] * 2
+    written, expected = without_times(out), without_times(whole)
+    assert json.loads(written.pop("report.json"))["images"] == 3
+    assert expected.pop("report.json")
+    assert written == expected  # no lock is left, either
+
+
+@pytest.mark.skipif(fcntl is None, reason="nothing is locked on this system")
+def test_first_conversions_at_once_are_one(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def another() -> None:
+        with pytest.raises(SegError, match="another seg convert is writing"):
+            convert(source, out)
+
+    assert convert(source, out, progress=Meanwhile("Reading", another)).images == 3
+
+
+def test_lock_of_a_killed_conversion_is_no_hindrance(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".converting").touch()
+    assert convert(source, out).images == 3
+    assert (out / ".converting").exists() == (fcntl is None)
+
+
+@pytest.mark.skipif(fcntl is None, reason="nothing is locked on this system")
+def test_lock_that_was_removed_while_it_was_opened_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two would hold one: the one of the file that is gone, and the one of the next file of that name."""
+    lock = tmp_path / "lock"
+    assert fcntl is not None
+    flock = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        lock.unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr("toolkit.files.fcntl.flock", late)
+    with pytest.raises(SegError, match="busy"), held(lock, "busy", passing=True):
+        pytest.fail("held a lock that is gone")
+
+
+def test_nothing_is_locked_and_nothing_is_left_where_there_are_no_locks(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.files.fcntl", None)
+    convert(source, tmp_path / "out")
+    convert(source, tmp_path / "out", overwrite=True)
+    assert not [name for name in content(tmp_path / "out") if name.startswith(".")]
+
+
+@pytest.mark.parametrize("how", ["overwrite", "update"])
+def test_dataset_that_cannot_be_written_is_named_in_a_line(source: Path, tmp_path: Path, how: str) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    (out / ".converting").mkdir()  # as on a disk that is read-only, also for root
+    with nullcontext() if fcntl is None else pytest.raises(SegError, match=r"cannot be written: .*another folder\.$"):
+        again(source, out, how)
+
+
+def test_dataset_that_cannot_be_put_aside_stays_as_it_was(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    before, rename = content(out), Path.rename
+
+    def stuck(path: Path, target: Path) -> Path:
+        if path.name == "records.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stuck)
+    with pytest.raises(SegError, match=r"out: what is there cannot be replaced: Permission denied\. Choose"):
+        convert(source, out, overwrite=True)
+    assert content(out) == before
+    assert not (out / ".replaced").exists()
+
+
+def test_what_goes_with_the_old_dataset_is_said(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    assert not [item for item in convert(source, out, overwrite=True).remarks if "old dataset" in item.reason]
+    split(out)
+    for name in (
+        "JPEGImages/mine.jpg",
+        "JPEGImages/coins_01.txt",
+        "SegmentationClass/mine.png",
+        "ImageSets/Main/a.txt",
+    ):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(b"mine")
+    (out / "JPEGImages" / ".DS_Store").touch()
+    said = [str(item) for item in convert(source, out, overwrite=True).remarks if "old dataset" in item.reason]
+    assert said == [
+        f"{out / 'ImageSets' / 'Segmentation'}: the split lists of the old dataset went with it. "
+        f"Make new ones: seg split {out}",
+        f"{out}: 4 files of the old dataset that seg convert had not written went with it: "
+        "JPEGImages/coins_01.txt, JPEGImages/mine.jpg, SegmentationClass/mine.png and so on.",
+    ]
+
+
+def test_lists_that_a_killed_overwrite_had_put_aside_are_not_forgotten(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    split(out)
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, out, overwrite=True, progress=StopAtTheSecondImage())
+    said = convert(source, out, overwrite=True).remarks
+    assert [item.code for item in said if item.code.endswith("-replaced")] == ["lists-replaced"]
+
+
+def test_of_files_nothing_is_said_where_the_records_are_damaged(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    convert(source, out)
+    (out / "records.jsonl").write_text("{", encoding="utf-8")
+    assert not [item for item in convert(source, out, overwrite=True).remarks if item.code == "others-replaced"]

@@ -8,15 +8,17 @@ stops the others.
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.conversion.cluster import dask_executor
 from toolkit.conversion.labelling import settle_labels
+from toolkit.conversion.lost import lost_by_replacing
 from toolkit.conversion.options import UNLABELLED, DrawOptions, LabelOptions
 from toolkit.conversion.records import Journal, Memory, Record, finish_records, is_gone, recall
 from toolkit.conversion.render import Job, Plan, render
-from toolkit.conversion.replace import replacing
+from toolkit.conversion.replace import alone, replacing, set_aside
 from toolkit.conversion.report import ConvertReport, Totals
 from toolkit.conversion.scan import NAME_TAKEN, UNTICK, Scan, in_two_places, nothing_converted, require_source, scan
 from toolkit.conversion.stems import output_stems
@@ -64,15 +66,20 @@ def convert(
 
     Equal input gives equal bytes, whatever the order of files and the number of workers.
     Raises DataError if there is nothing to convert or a label is not in the list, UsageError for options that do not
-    exist or contradict each other, and if the dataset is not empty and neither `overwrite` nor `update` was asked for.
+    exist or contradict each other, and if the dataset is not empty and neither `overwrite` nor `update` was asked for,
+    SegError if another conversion is writing the dataset, or nothing can be written there.
     """
     source = Path(labelme_dir)
     dataset = VocFolder(Path(out) if out is not None else DEFAULT_ROOT)
     options = DrawOptions(**draw_options)
     images_dir = Path(images) if images is not None else None
     require_source(source)  # before anything is said of the dataset: the way out of that would not help
-    _refuse(dataset, images_dir, unlabelled, overwrite=overwrite, update=update)
+    _refuse(images_dir, unlabelled, overwrite=overwrite, update=update)
+    may_stand = overwrite or update
+    _require_empty(dataset, unless=may_stand)
     with ExitStack() as stack:
+        stack.enter_context(alone(dataset))  # before anything of it is read: another conversion would change that
+        _require_empty(dataset, unless=may_stand)
         crew = stack.enter_context(Crew(workers, stack.enter_context(dask_executor(dask)) if dask else None))
         memory = recall(dataset).seen_from(source) if update else Memory()
         found = scan(
@@ -97,18 +104,23 @@ def convert(
         )
         plan = Plan(source, str(source.resolve()), dataset, labelling, options, renewing=update)
         jobs = _jobs(plan, found, memory, unlabelled)
+        lost = lost_by_replacing(dataset, set_aside(dataset)) if overwrite else []
         with replacing(dataset, aside=overwrite):
-            return _write_all(plan, jobs, found, crew, progress, strict=strict, skipped=unlabelled == "skip")
+            report = _write_all(plan, jobs, found, crew, progress, strict=strict, skipped=unlabelled == "skip")
+        return replace(report, remarks=(*lost, *report.remarks))  # not in report.json, which is of the new dataset
 
 
-def _refuse(dataset: VocFolder, images: Path | None, unlabelled: str, *, overwrite: bool, update: bool) -> None:
+def _refuse(images: Path | None, unlabelled: str, *, overwrite: bool, update: bool) -> None:
     if unlabelled not in UNLABELLED:
         raise unknown_name("policy for unlabelled pictures", unlabelled, UNLABELLED)
     if images is not None and not images.is_dir():
         raise DataError(f"{images}: there is no such folder. Give the one that holds the pictures.")
     if overwrite and update:
         raise UsageError("overwrite and update contradict each other. Choose one.")
-    if not (overwrite or update or dataset.is_empty()):
+
+
+def _require_empty(dataset: VocFolder, *, unless: bool) -> None:
+    if not (unless or dataset.is_empty()):
         raise UsageError(
             f"{dataset.root}: there is a dataset already. Use --update to add to it, --overwrite to replace it, "
             "or --out for another folder."

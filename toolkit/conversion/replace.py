@@ -5,8 +5,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolkit.errors import DataError
+from toolkit.errors import DataError, SegError
+from toolkit.files import held
 from toolkit.voc.folder import VocFolder
+
+_LOCK = ".converting"
+
+
+@contextmanager
+def alone(dataset: VocFolder) -> Iterator[None]:
+    """Run the block while no other conversion writes into the dataset; folders that stay empty go again.
+
+    The lock lies in the dataset's own folder, which stays when everything in it is replaced. Raises SegError if
+    another conversion is at work there, or if nothing can be written there.
+    """
+    root = dataset.root
+    standing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SegError(
+            f"{root}: cannot be created: {error.strerror or error}. Choose another folder: --out."
+        ) from error
+    try:
+        with held(root / _LOCK, f"another seg convert is writing {root}. Wait for it or stop it.", passing=True):
+            yield
+    finally:
+        _remove_empty(root, standing)
 
 
 @contextmanager
@@ -14,16 +39,22 @@ def replacing(dataset: VocFolder, *, aside: bool) -> Iterator[None]:
     """Run the block that writes the dataset.
 
     With `aside`, what is there is put into `.replaced` first, deleted after the block, and put back if the block
-    fails. Without, a block that finds nothing to write (DataError) leaves a dataset as it was: if it was empty, not
-    even folders stay. Being interrupted, or a full disk, keeps what was written: `update` finishes it.
+    fails. Without, a block that finds nothing to write (DataError) leaves a dataset as it was. Being interrupted, or
+    a full disk, keeps what was written: `update` finishes it. Raises SegError if what is there cannot be put aside.
     """
     root = dataset.root
     was_empty, was_unfinished = dataset.is_empty(), dataset.unfinished.exists()
-    standing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    old = root / ".replaced"
+    old = set_aside(dataset).root
     if aside:
         shutil.rmtree(old, ignore_errors=True)
-        _move(_parts(dataset), root, old)
+        try:
+            _move(_parts(dataset), root, old)
+        except OSError as error:
+            _move([old / part.name for part in _parts(dataset)], old, root)
+            _remove_empty(old, root)
+            raise SegError(
+                f"{root}: what is there cannot be replaced: {error.strerror or error}. Choose another folder: --out."
+            ) from error
     try:
         yield
     except Exception as error:
@@ -35,9 +66,14 @@ def replacing(dataset: VocFolder, *, aside: bool) -> Iterator[None]:
             _delete(_parts(dataset))
         elif nothing_written and not was_unfinished:
             dataset.unfinished.unlink(missing_ok=True)
-        _remove_empty(old, standing)
+        _remove_empty(old, root)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def set_aside(dataset: VocFolder) -> VocFolder:
+    """Where the dataset is put that is being replaced; it stays there if the conversion is killed."""
+    return VocFolder(dataset.root / ".replaced")
 
 
 def _parts(dataset: VocFolder) -> list[Path]:

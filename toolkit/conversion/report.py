@@ -28,6 +28,7 @@ class ConvertReport:
     left_out       annotations that were left out for that reason, which is done only if asked for
     not_labelme    JSON files that are something else
     remarks        what was left out or looked odd, though the image was converted
+                   (with --overwrite also what went with the old dataset; that is not in report.json)
     failures       files that could not be converted
     """
 
