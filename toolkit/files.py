@@ -215,11 +215,18 @@ def new_folder(path: Path) -> Path:
     """Create the folder the user asked for; it may exist if it is empty. Raises UsageError otherwise."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path}: exists and is not an empty folder. Choose another one or remove it.")
+    make_folder(path)
+    return path
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it, where they are not there. Raises SegError if that cannot be done."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SegError(f"{path}: cannot be created: {error.strerror or error}.") from error
-    return path
+        raise SegError(
+            f"{path}: cannot be created: {error.strerror or error}. Choose another folder: --out."
+        ) from error
 
 
 _RUN_FOLDER = re.compile(r"(train|predict|preview)-[0-9]+")

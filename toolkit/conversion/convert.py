@@ -22,8 +22,8 @@ from toolkit.conversion.replace import alone, replacing, set_aside
 from toolkit.conversion.report import ConvertReport, Totals
 from toolkit.conversion.scan import NAME_TAKEN, UNTICK, Scan, in_two_places, nothing_converted, require_source, scan
 from toolkit.conversion.stems import output_stems
-from toolkit.errors import DataError, SegError, UsageError, unknown_name
-from toolkit.files import write_text
+from toolkit.errors import DataError, UsageError, unknown_name
+from toolkit.files import make_folder, write_text
 from toolkit.findings import Finding
 from toolkit.labels.labelme_fields import PREDICTED
 from toolkit.parallel import Crew, shown
@@ -192,12 +192,7 @@ def _write_all(
 def _make_room(dataset: VocFolder) -> None:
     """Folders to write into, without what a killed conversion was just writing."""
     for folder in (dataset.images, dataset.masks):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SegError(
-                f"{folder}: cannot be created: {error.strerror or error}. Choose another folder: --out."
-            ) from error
+        make_folder(folder)
     for folder in (dataset.root, dataset.images, dataset.masks, dataset.objects):
         for path in folder.glob(".*.partial"):
             path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.errors import DataError, SegError
-from toolkit.files import held
+from toolkit.files import held, make_folder
 from toolkit.voc.folder import VocFolder
 
 _LOCK = ".converting"
@@ -21,12 +21,7 @@ def alone(dataset: VocFolder) -> Iterator[None]:
     """
     root = dataset.root
     standing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SegError(
-            f"{root}: cannot be created: {error.strerror or error}. Choose another folder: --out."
-        ) from error
+    make_folder(root)
     try:
         with held(root / _LOCK, f"another seg convert is writing {root}. Wait for it or stop it.", passing=True):
             yield
