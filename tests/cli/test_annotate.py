@@ -293,7 +293,8 @@ def test_labelme_itself_saves_what_was_reviewed_with_the_prediction(tmp_path: Pa
     root = predicted(tmp_path, names=("sub/b ä",)) / "labelme"
     flagged = content([shape()], "../../../../photos/sub/b ä.jpg", flags={"predicted": True})
     write_json(root / "sub" / "b ä.json", flagged)
-    (tmp_path / "bin").mkdir()
+    for name in ("bin", "home"):  # where labelme keeps its settings
+        (tmp_path / name).mkdir()
     program = tmp_path / "bin" / "labelme"
     program.write_text(f"#!{sys.executable}{IN_ITS_WINDOW}", encoding="utf-8")
     program.chmod(0o755)
